@@ -1,0 +1,38 @@
+# The commands of this project. Each works on a fresh machine with Python 3.11+ and a package index.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help demo test check cluster-test bench requirements proto
+help: ## show this help
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+$(STAMP): requirements/dev.txt pyproject.toml plugins/nvidia_gpu/pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	  || { echo "make: '$(PYTHON)' is missing or older than Python 3.11: install Debian's python3 and python3-venv (12 or newer), or name another one: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+	  || { echo "make: '$(PYTHON)' cannot make a virtual environment: install Debian's python3-venv, or name another one: make PYTHON=python3.12"; exit 1; }
+	@rm -rf $(VENV)
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip --quiet --disable-pip-version-check install --require-hashes -r requirements/dev.txt
+	@$(BIN)/pip --quiet --disable-pip-version-check install --no-deps --no-build-isolation -e . -e plugins/nvidia_gpu
+	@touch $@
+
+demo: $(STAMP) ## devices, claims, a killed plugin and nothing lost, on this machine in a minute
+	@$(BIN)/dracore demo --node dgx-h100
+
+test: $(STAMP) ## unit and embedded tests
+	@$(BIN)/pytest -n 2 tests --ignore tests/cluster
+
+check: $(STAMP) ## lint, types, layers, docs
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/pytest -q tests/test_public.py tests/test_docs.py
+
+requirements: ## pin the versions anew (needs uv)
+	@uv pip compile --universal --no-emit-index-url --generate-hashes --python-version 3.11 --no-header \
+	  --group dev pyproject.toml plugins/nvidia_gpu/pyproject.toml -o requirements/dev.txt
