@@ -34,5 +34,5 @@ check: $(STAMP) ## lint, types, layers, docs
 	@$(BIN)/pytest -q tests/test_public.py tests/test_docs.py
 
 requirements: ## pin the versions anew (needs uv)
-	@uv pip compile --universal --no-emit-index-url --generate-hashes --python-version 3.11 --no-header \
-	  --group dev pyproject.toml plugins/nvidia_gpu/pyproject.toml -o requirements/dev.txt
+	@uv pip compile --quiet --universal --no-emit-index-url --generate-hashes --python-version 3.11 --no-header \
+	  --group dev pyproject.toml -o requirements/dev.txt
