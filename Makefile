@@ -36,3 +36,8 @@ check: $(STAMP) ## lint, types, layers, docs
 requirements: ## pin the versions anew (needs uv)
 	@uv pip compile --quiet --universal --no-emit-index-url --generate-hashes --python-version 3.11 --no-header \
 	  --group dev pyproject.toml -o requirements/dev.txt
+
+proto: ## generate the kubelet's messages anew, with the pinned old protoc in a venv of its own
+	@tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT && $(PYTHON) -m venv "$$tools" \
+	  && "$$tools/bin/pip" --quiet --disable-pip-version-check install grpcio-tools==1.66.2 \
+	  && "$$tools/bin/python" dracore/kubelet/wire/generate.py

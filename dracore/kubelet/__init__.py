@@ -1,0 +1,1 @@
+"""The kubelet side of a driver: registration, the DRA service, device health, liveness."""

@@ -1,0 +1,1 @@
+"""The test kit: an embedded API server, a fake kubelet, what a container would get, a pytest plugin."""
