@@ -1,0 +1,176 @@
+"""Every error a user can meet, in one hierarchy.
+
+An error says what happened, where (file and field, plugin and hook, claim, device) and what to do about it.
+``str(error)`` is one line for a person; it is what the kubelet puts into the pod's event, so it names no
+namespace. Anything that is not a :class:`DracoreError` is a defect of dracore or of a plugin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+EVENT_LIMIT = 200
+"""Longest text of an error that is meant for a pod's event, in characters."""
+
+
+class DracoreError(Exception):
+    """What happened, where, and what to do.
+
+    :param what: one sentence without a final full stop.
+    :param where: the place: ``gpu.yaml: plugins.nvidia_gpu.driverRoot``, ``plugin nic, hook dra_prepare``.
+    :param fix: what the reader can do, an imperative.
+    """
+
+    def __init__(self, what: str, *, where: str | None = None, fix: str | None = None) -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.fix = fix
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.what}" if self.where else self.what
+        return f"{text}; {self.fix}" if self.fix else text
+
+    def for_event(self) -> str:
+        """The error in at most :data:`EVENT_LIMIT` characters, one line."""
+        text = " ".join(str(self).split())
+        return text if len(text) <= EVENT_LIMIT else text[: EVENT_LIMIT - 1] + "…"
+
+
+# --- configuration and plugins ------------------------------------------------------------------------
+
+
+class ConfigError(DracoreError):
+    """A configuration file, setting or opaque parameter is wrong. ``problems`` holds every fault found."""
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str | None = None,
+        fix: str | None = None,
+        problems: Sequence[DracoreError] = (),
+    ) -> None:
+        super().__init__(what, where=where, fix=fix)
+        self.problems = tuple(problems)
+
+
+class PluginError(DracoreError):
+    """A plugin could not be found, loaded, ordered, or one of its hooks failed."""
+
+
+class SelectorError(DracoreError):
+    """A CEL expression does not compile, or failed on a device."""
+
+
+class LimitError(DracoreError):
+    """A device, counter set or slice breaks a limit of the Kubernetes API (KEP-4381 and its successors)."""
+
+
+# --- the API server -----------------------------------------------------------------------------------
+
+
+class KubeError(DracoreError):
+    """The API server answered with an error, or did not answer.
+
+    ``status`` is the HTTP status, ``reason`` the machine-readable reason of the Status object.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str | None = None,
+        fix: str | None = None,
+        status: int | None = None,
+        reason: str | None = None,
+    ) -> None:
+        super().__init__(what, where=where, fix=fix)
+        self.status = status
+        self.reason = reason
+
+
+class NotFound(KubeError):
+    """404: the object does not exist."""
+
+
+class Conflict(KubeError):
+    """409: somebody else changed or created the object."""
+
+
+class Gone(KubeError):
+    """410: the resource version or continue token is too old; list again."""
+
+
+class Invalid(KubeError):
+    """400 or 422: the server refuses the object's content."""
+
+
+class Forbidden(KubeError):
+    """401 or 403: the credentials do not allow this."""
+
+
+class Unreachable(KubeError):
+    """No answer, or one that says to try again (connection, time-out, 429, 5xx)."""
+
+
+# --- claims and the node ------------------------------------------------------------------------------
+
+
+class ClaimError(DracoreError):
+    """A claim cannot be prepared or unprepared now."""
+
+
+class DeviceGone(ClaimError):
+    """An allocated device is not on this node any more."""
+
+
+class DeviceBusy(ClaimError):
+    """An allocated device is still prepared for another claim (see the overlap guard)."""
+
+
+class Waiting(ClaimError):
+    """A claim waits for something that others bring about; the kubelet asks again."""
+
+
+class Busy(ClaimError):
+    """Too many calls at once, or a lock that did not come free in time; the kubelet asks again."""
+
+
+class Superseded(ClaimError):
+    """A newer attempt has taken this claim over; this one changed nothing."""
+
+
+class EffectConflict(ClaimError):
+    """Another holder holds the same key with another kind or other parameters."""
+
+
+class EffectRefused(ClaimError):
+    """An effect's ``before`` found the node in a state that it must not change."""
+
+
+class EffectFailed(ClaimError):
+    """An effect's apply or revert failed."""
+
+
+# --- files and processes ------------------------------------------------------------------------------
+
+
+class CdiError(DracoreError):
+    """Container edits contradict each other, or a CDI spec could not be written."""
+
+
+class JournalError(DracoreError):
+    """The journal cannot be read or written."""
+
+
+class JournalTooNew(JournalError):
+    """The journal was written by a newer MAJOR version; nothing was changed."""
+
+
+class SocketError(DracoreError):
+    """A unix socket cannot be served or reached."""
+
+
+class AllocationError(DracoreError):
+    """A claim cannot be allocated on the given devices, and why."""
