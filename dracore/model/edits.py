@@ -1,4 +1,4 @@
-"""What a container gets: edits that merge with checks, independent of the file format (see ``dracore.cdi``)."""
+"""What a container gets: edits that merge with checks; ``dracore.cdi`` writes them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Mount:
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """An OCI hook: `name` is ``createContainer``, ``createRuntime``, ``startContainer``, ``poststart`` or ``poststop``."""
+    """An OCI hook; `name` is createContainer, createRuntime, startContainer, poststart or poststop."""
 
     name: str
     path: str

@@ -13,8 +13,9 @@ class Seam(Protocol):
     """Called at each boundary. May raise (a fault) or never return (a kill)."""
 
     def __call__(self, point: str, detail: str = "") -> None:
-        """`point` is ``area.step.when``: ``journal.commit.before``, ``effect.apply.after``, ``cdi.rename.before``,
-        ``file.fsync.after``; `detail` names what (a kind and key, a path, a claim)."""
+        """`point` is ``area.step.when``: ``journal.commit.before``, ``effect.apply.after``,
+        ``cdi.rename.before``, ``file.fsync.after``; `detail` names what (a kind and key, a path, a claim).
+        """
         ...
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import total_ordering
+from typing import Any
 
 _CORE = r"(?P<major>0|[1-9]\d*)\.(?P<minor>0|[1-9]\d*)\.(?P<patch>0|[1-9]\d*)"
 _IDENT = r"(?:0|[1-9]\d*|\d*[A-Za-z-][0-9A-Za-z-]*)"
@@ -41,16 +42,17 @@ class Semver:
 
     @classmethod
     def coerce(cls, text: str) -> Semver:
-        """Reads a loose version as drivers print it: ``580.95.05`` is 580.95.5, ``8.0`` is 8.0.0, ``13`` is 13.0.0.
+        """Reads a version as drivers print it: ``580.95.05`` is 580.95.5, ``8.0`` is 8.0.0, ``13`` is 13.0.0.
 
         :raises ValueError: with the text.
         """
         found = _LOOSE.fullmatch(text.strip())
         if not found:
             return cls.parse(text)
-        return cls(*(int(part or 0) for part in found.groups()))
+        major, minor, patch = (int(part or 0) for part in found.groups())
+        return cls(major, minor, patch)
 
-    def _order(self) -> tuple[object, ...]:
+    def _order(self) -> tuple[Any, ...]:
         # A release sorts after its prereleases; numeric identifiers sort before textual ones.
         pre = tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in self.pre)
         return (self.major, self.minor, self.patch, not self.pre, pre)
@@ -59,7 +61,7 @@ class Semver:
         return self._order() == other._order() if isinstance(other, Semver) else NotImplemented
 
     def __lt__(self, other: object) -> bool:
-        return self._order() < other._order() if isinstance(other, Semver) else NotImplemented  # type: ignore[operator]
+        return self._order() < other._order() if isinstance(other, Semver) else NotImplemented
 
     def __hash__(self) -> int:
         return hash(self._order())
