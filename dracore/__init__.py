@@ -51,7 +51,7 @@ _HOME = {
     "hookimpl": "hookspecs",
 }
 
-__all__ = sorted(_HOME)  # noqa: PLE0605
+__all__ = sorted(_HOME)
 
 if TYPE_CHECKING:
     from dracore.errors import DracoreError as DracoreError

@@ -41,7 +41,7 @@ class NodeContext(Protocol):
     driver: str
     plugin: str
     settings: Any
-    """The plugin's own section of the node configuration, as its ``dra_settings`` model (None without one)."""
+    """The plugin's section of the node configuration, as its ``dra_settings`` model (None without)."""
     simulation: Simulation | None
     log: Any
     """A structlog logger with plugin and driver bound."""
