@@ -1,0 +1,1 @@
+"""The API server: client, watches, work queue, events. Objects are plain JSON."""
