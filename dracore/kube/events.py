@@ -156,8 +156,8 @@ class EventRecorder:
                     series = self._next()
                 if series is None:
                     return
-                count = series.count
-            self._send(series, count)
+                count, moment = series.count, self._clock()
+            self._send(series, count, moment)
 
     def _next(self) -> _Series | None:
         moment = self._clock()
@@ -176,7 +176,7 @@ class EventRecorder:
         ]
         return max(0.0, min(waits) - self._clock()) if waits else None
 
-    def _send(self, series: _Series, count: int) -> None:
+    def _send(self, series: _Series, count: int, moment: float) -> None:
         try:
             if series.name and count > 1:
                 try:
@@ -189,7 +189,7 @@ class EventRecorder:
             with self._condition:
                 if self._stopping:
                     series.sent = count
-                self._paused_until = self._clock() + self._backoff.next()
+                self._paused_until = moment + self._backoff.next()
             _log.debug("an event waits: %s", error)
             return
         except KubeError as error:
@@ -201,7 +201,7 @@ class EventRecorder:
             self._backoff.reset()
         with self._condition:
             series.sent = count
-            series.next_send = self._clock() + PATCH_INTERVAL
+            series.next_send = moment + PATCH_INTERVAL
 
     def _create(self, series: _Series, count: int) -> None:
         namespace = series.regarding.namespace or "default"

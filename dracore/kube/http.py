@@ -147,7 +147,8 @@ def _plain(error: BaseException) -> str:
 
     if isinstance(error, exceptions.ReadTimeoutError):
         return "it did not answer in time"
-    if isinstance(error, exceptions.ConnectTimeoutError):
+    refused = isinstance(error, exceptions.NewConnectionError)  # a kind of ConnectTimeoutError to urllib3
+    if isinstance(error, exceptions.ConnectTimeoutError) and not refused:
         return "the connection was not made in time"
     seen: BaseException = error
     while (cause := seen.__cause__ or seen.__context__) is not None:
