@@ -1,0 +1,193 @@
+"""Spec files in the CDI directory: written whole or not at all, compared, removed, swept."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from dracore.cdi.check import check_device, check_vendor
+from dracore.cdi.render import Part, Specs, render_specs
+from dracore.errors import CdiError
+from dracore.model.claim import Result
+from dracore.model.seam import Seam, no_seam
+
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+class Cdi:
+    """The CDI specs of one driver's claims.
+
+    :param directory: what the container runtime watches, ``/var/run/cdi``; made when first written to.
+    :param driver: the DRA driver's name.
+    :param seam: passed before and after each step on files.
+    :param transform: the last step of writing, from the spec's JSON to the one that is written (a simulated
+        plugin replaces the numbers of device nodes). What :meth:`render` gives is from before it.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        driver: str,
+        seam: Seam = no_seam,
+        transform: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+    ) -> None:
+        self.directory = directory
+        self.kind = check_vendor(f"k8s.{driver}") + "/claim"
+        self._stem = f"dracore-{driver}-"
+        self._seam = seam
+        self._transform = transform
+        self._pattern = re.compile(
+            rf"\.?{re.escape(self._stem)}(?P<uid>{_UUID.pattern}|[A-Za-z0-9-]+?)(?P<number>-\d+)?\.json(\.tmp)?"
+        )
+
+    def id_of(self, claim_uid: str, result: Result) -> str:
+        """The CDI id of one result: ``k8s.<driver>/claim=<claimUID>-<device>[-<shareID>]``.
+
+        It holds the claim's uid because runtimes keep what they once read under a name.
+        """
+        return f"{self.kind}={claim_uid}-{result.cdi_name}"
+
+    def render(self, claim_uid: str, parts: Sequence[Part]) -> dict[str, str]:
+        """The spec files of a claim, one in most cases; nothing is written.
+
+        :raises CdiError: edits that contradict each other, or that no runtime accepts.
+        """
+        named = [(check_device(f"{claim_uid}-{part.result.cdi_name}"), part) for part in parts]
+        return render_specs(self.kind, self._stem + claim_uid, named)
+
+    def write(self, specs: Specs) -> None:
+        """Writes the files, each whole or not at all; afterwards they survive a power cut.
+
+        A file stands under its name only when its content is on disk. Runtimes look again when a file of
+        the directory is renamed, so the temporary one lies in the same directory, under a name they skip.
+
+        :raises CdiError: naming the file and the cause.
+        """
+        for name, content in specs.items():
+            self._write(self.directory / name, self._written(content).encode())
+        if specs:
+            self._sync_directory()
+
+    def intact(self, specs: Specs) -> bool:
+        """Whether every file is there with just this content (after the transform)."""
+        for name, content in specs.items():
+            try:
+                if (self.directory / name).read_bytes() != self._written(content).encode():
+                    return False
+            except OSError:
+                return False
+        return True
+
+    def remove(self, names: Iterable[str]) -> None:
+        """Removes the files; those that are gone already are fine.
+
+        :raises CdiError: naming the file and the cause.
+        """
+        removed = False
+        for name in names:
+            path = self.directory / name
+            self._seam("cdi.remove.before", str(path))
+            try:
+                path.unlink()
+                removed = True
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise _failed("remove", path, error) from error
+            self._seam("cdi.remove.after", str(path))
+        if removed:
+            self._sync_directory()
+
+    def sweep(self, known: Callable[[], Collection[str]]) -> list[str]:
+        """Removes the files of claims that nobody knows, and what crashed writers left; answers their names.
+
+        :param known: the uids of all claims in the journal. Asked after the directory is read, so that a
+            claim which another instance prepares meanwhile is known. Files of others are never touched:
+            NVIDIA's own driver uses the same kind, another dracore driver the same beginning of the name.
+        """
+        try:
+            names = sorted(os.listdir(self.directory))
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise _failed("list", self.directory, error) from error
+        found = [(name, match) for name in names if (match := self._pattern.fullmatch(name))]
+        if not found:
+            return []
+        uids = known()
+        orphans = [
+            name
+            for name, match in found
+            if match["uid"] not in uids
+            and match["uid"] + (match["number"] or "") not in uids
+            and self._is_ours(name, match)
+        ]
+        self.remove(orphans)
+        return orphans
+
+    def _is_ours(self, name: str, match: re.Match[str]) -> bool:
+        # ``dracore-a-b-<uid>`` is a claim of driver ``a-b``, not of ``a``: uids of the API server are UUIDs;
+        # for any other the file itself has to say it.
+        if _UUID.fullmatch(match["uid"]):
+            return True
+        with contextlib.suppress(OSError, ValueError):
+            content = json.loads((self.directory / name).read_bytes())
+            return isinstance(content, dict) and content.get("kind") == self.kind
+        return False
+
+    def _written(self, content: str) -> str:
+        if self._transform is None:
+            return content
+        return json.dumps(self._transform(json.loads(content)), separators=(",", ":")) + "\n"
+
+    def _write(self, path: Path, content: bytes) -> None:
+        temporary = path.with_name(f".{path.name}.tmp")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        try:
+            self._seam("cdi.write.before", str(temporary))
+            try:
+                file = os.open(temporary, flags, 0o644)
+            except FileNotFoundError:
+                self.directory.mkdir(parents=True, exist_ok=True)
+                file = os.open(temporary, flags, 0o644)
+            try:
+                view = memoryview(content)
+                while view:
+                    view = view[os.write(file, view) :]
+                self._seam("cdi.write.after", str(temporary))
+                self._seam("cdi.fsync.before", str(temporary))
+                os.fsync(file)
+                self._seam("cdi.fsync.after", str(temporary))
+            finally:
+                os.close(file)
+            self._seam("cdi.rename.before", str(path))
+            os.rename(temporary, path)
+            self._seam("cdi.rename.after", str(path))
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise _failed("write", path, error) from error
+
+    def _sync_directory(self) -> None:
+        self._seam("cdi.dirsync.before", str(self.directory))
+        try:
+            file = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(file)
+            finally:
+                os.close(file)
+        except OSError as error:
+            raise _failed("sync", self.directory, error) from error
+        self._seam("cdi.dirsync.after", str(self.directory))
+
+
+def _failed(verb: str, path: Path, error: OSError) -> CdiError:
+    return CdiError(
+        f"cannot {verb} {path}: {error.strerror or error}",
+        fix="check cdi.dir of the node configuration: the driver must be able to write there",
+    )
