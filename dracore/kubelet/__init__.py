@@ -1,1 +1,1 @@
-"""The kubelet side of a driver: registration, the DRA service, device health, liveness."""
+"""The kubelet's side: registration, the DRA service, liveness, and who uses what (PodResources)."""
