@@ -166,7 +166,7 @@ def test_the_engine_is_told_the_deadline_and_that_the_caller_left(serve: Serve) 
     served.prepare("plain", timeout=None)
     assert 44 < seen["plain"] <= 45, "no deadline counts as the kubelet's"
     served.prepare("long", timeout=20)
-    assert 15 < seen["long"] <= 20
+    assert 15 < seen["long"] < 21, "gRPC rounds up a little"
     with pytest.raises(Exception, match="DEADLINE_EXCEEDED"):
         served.prepare("short", timeout=0.3)
     assert gone.wait(10)
