@@ -33,6 +33,10 @@ check: $(STAMP) ## lint, types, layers, docs
 	@$(BIN)/lint-imports
 	@$(BIN)/pytest -q tests/test_public.py tests/test_docs.py
 
+cluster-test: $(STAMP) ## pods with devices on a real Kubernetes 1.37 (root; builds it once, about 8 minutes)
+	@$(BIN)/python tests/cluster/build.py
+	@$(BIN)/pytest tests/cluster
+
 requirements: ## pin the versions anew (needs uv)
 	@uv pip compile --quiet --universal --no-emit-index-url --generate-hashes --python-version 3.11 --no-header \
 	  --group dev pyproject.toml -o requirements/dev.txt

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Builds what the cluster tests run, and says what the machine lacks.
 
-    python tests/cluster/build.py                builds all that is missing (minutes the first time)
-    python tests/cluster/build.py --api-server   only what an API server needs (no root, no containers)
-    python tests/cluster/build.py --packages     prints the Debian packages that are missing, builds nothing
+python tests/cluster/build.py                builds all that is missing (minutes the first time)
+python tests/cluster/build.py --api-server   only what an API server needs (no root, no containers)
+python tests/cluster/build.py --packages     prints the Debian packages that are missing, builds nothing
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from realcluster.binaries import ALL, API_SERVER_ONLY, Binaries
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--api-server", action="store_true", help="only kube-apiserver and etcd")
     parser.add_argument("--packages", action="store_true", help="print the missing Debian packages")
     options = parser.parse_args()

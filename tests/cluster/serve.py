@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Starts an API server (with etcd) on loopback and prints the path of a kubeconfig for it. Ends with SIGTERM or Ctrl-C.
+"""Starts an API server (with etcd) on loopback and prints a kubeconfig's path; SIGTERM or Ctrl-C ends it.
 
     python tests/cluster/serve.py [--emulated-version 1.36] [--control-plane]
 
@@ -22,8 +22,12 @@ from realcluster.controlplane import ApiServer, ControlPlane
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--emulated-version", metavar="MINOR", help="gates and APIs of an older release, such as 1.34")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--emulated-version", metavar="MINOR", help="gates and APIs of an older release, such as 1.34"
+    )
     parser.add_argument("--control-plane", action="store_true", help="scheduler and controller manager too")
     options = parser.parse_args()
     done = threading.Event()
@@ -32,7 +36,9 @@ def main() -> int:
     try:
         needs.require(node=False)
         binaries = Binaries()
-        binaries.build(ALL if options.control_plane else API_SERVER_ONLY, lambda text: print(text, file=sys.stderr))
+        binaries.build(
+            ALL if options.control_plane else API_SERVER_ONLY, lambda text: print(text, file=sys.stderr)
+        )
     except needs.NotReady as error:
         print(error, file=sys.stderr)
         return 1

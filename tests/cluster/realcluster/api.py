@@ -18,6 +18,7 @@ import yaml
 from .process import wait_for
 
 Object = dict[str, Any]
+Objects = list[Object]
 
 # Kinds that the tests name without an apiVersion.
 DEFAULT_VERSIONS = {
@@ -64,12 +65,20 @@ class Api:
     def __init__(self, access: Access) -> None:
         self._access = access
         self._pool = urllib3.PoolManager(
-            ca_certs=str(access.ca), headers={"Authorization": f"Bearer {access.token}"}, retries=False, maxsize=4
+            ca_certs=str(access.ca),
+            headers={"Authorization": f"Bearer {access.token}"},
+            retries=False,
+            maxsize=4,
         )
         self._plurals: dict[str, dict[str, tuple[str, bool]]] = {}
 
     def request(
-        self, method: str, path: str, body: object = None, content_type: str = "application/json", timeout: float = 30.0
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        content_type: str = "application/json",
+        timeout: float = 30.0,
     ) -> str:
         headers = {**self._pool.headers, "Content-Type": content_type}
         data = None if body is None else json.dumps(body).encode()
@@ -81,6 +90,10 @@ class Api:
             raise ApiError(answer.status, text)
         return text
 
+    def json(self, *arguments: Any, **options: Any) -> Any:
+        """`request`, with the answer read."""
+        return json.loads(self.request(*arguments, **options))
+
     def reachable(self) -> bool:
         """Whether the server says that it is ready."""
         try:
@@ -89,7 +102,8 @@ class Api:
             return False
 
     def version(self) -> Object:
-        return json.loads(self.request("GET", "/version"))
+        answer: Object = self.json("GET", "/version")
+        return answer
 
     def gates(self) -> dict[str, bool]:
         """The feature gates of the server, from its metrics."""
@@ -106,9 +120,11 @@ class Api:
         version = version or DEFAULT_VERSIONS[kind]
         root = f"/api/{version}" if version == "v1" else f"/apis/{version}"
         if version not in self._plurals:
-            resources = json.loads(self.request("GET", root))["resources"]
+            resources = self.json("GET", root)["resources"]
             self._plurals[version] = {
-                entry["kind"]: (entry["name"], entry["namespaced"]) for entry in resources if "/" not in entry["name"]
+                entry["kind"]: (entry["name"], entry["namespaced"])
+                for entry in resources
+                if "/" not in entry["name"]
             }
         plural, namespaced = self._plurals[version][kind]
         middle = f"/namespaces/{namespace}" if namespaced and namespace else ""
@@ -117,7 +133,8 @@ class Api:
     # ---------------------------------------------------------------- reading
 
     def get(self, kind: str, name: str, namespace: str | None = None) -> Object:
-        return json.loads(self.request("GET", self._path(kind, namespace, name)))
+        answer: Object = self.json("GET", self._path(kind, namespace, name))
+        return answer
 
     def find(self, kind: str, name: str, namespace: str | None = None) -> Object | None:
         """The object, or None when there is none."""
@@ -128,19 +145,21 @@ class Api:
                 return None
             raise
 
-    def list(self, kind: str, namespace: str | None = None, fields: str = "", labels: str = "") -> list[Object]:
+    def list(self, kind: str, namespace: str | None = None, fields: str = "", labels: str = "") -> Objects:
         query = {"fieldSelector": fields, "labelSelector": labels}
         chosen = urlencode({key: value for key, value in query.items() if value})
-        return json.loads(self.request("GET", f"{self._path(kind, namespace)}?{chosen}"))["items"]
+        items: Objects = self.json("GET", f"{self._path(kind, namespace)}?{chosen}")["items"]
+        return items
 
     # ---------------------------------------------------------------- writing
 
     def create(self, thing: Object, dry_run: bool = False) -> Object:
         metadata = thing["metadata"]
         path = self._path(f"{thing['apiVersion']}/{thing['kind']}", metadata.get("namespace"))
-        return json.loads(self.request("POST", path + ("?dryRun=All" if dry_run else ""), thing))
+        answer: Object = self.json("POST", path + ("?dryRun=All" if dry_run else ""), thing)
+        return answer
 
-    def apply(self, *things: Object | str, namespace: str | None = None) -> list[Object]:
+    def apply(self, *things: Object | str, namespace: str | None = None) -> Objects:
         """Server-side apply of dicts or YAML texts (several documents each, `List`s too)."""
         done = []
         for thing in things:
@@ -155,23 +174,33 @@ class Api:
         where = metadata.get("namespace") or namespace
         path = self._path(f"{thing['apiVersion']}/{thing['kind']}", where, metadata["name"])
         query = "?fieldManager=cluster-tests&force=true"
-        return json.loads(self.request("PATCH", path + query, thing, "application/apply-patch+yaml"))
+        answer: Object = self.json("PATCH", path + query, thing, "application/apply-patch+yaml")
+        return answer
 
-    def patch(self, kind: str, name: str, change: Object, namespace: str | None = None, subresource: str = "") -> Object:
+    def patch(
+        self, kind: str, name: str, change: Object, namespace: str | None = None, subresource: str = ""
+    ) -> Object:
         """A merge patch."""
         path = self._path(kind, namespace, name) + (f"/{subresource}" if subresource else "")
-        return json.loads(self.request("PATCH", path, change, "application/merge-patch+json"))
+        answer: Object = self.json("PATCH", path, change, "application/merge-patch+json")
+        return answer
 
     def delete(self, kind: str, name: str, namespace: str | None = None, grace: int | None = None) -> None:
         """Deletes it; nothing happens when it is not there. grace=0 is `kubectl delete --force` for pods."""
         body = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
         try:
-            self.request("DELETE", self._path(kind, namespace, name), body | ({} if grace is None else {"gracePeriodSeconds": grace}))
+            self.request(
+                "DELETE",
+                self._path(kind, namespace, name),
+                body | ({} if grace is None else {"gracePeriodSeconds": grace}),
+            )
         except ApiError as error:
             if error.status != 404:
                 raise
 
-    def delete_all(self, kind: str, namespace: str | None = None, fields: str = "", grace: int | None = None) -> None:
+    def delete_all(
+        self, kind: str, namespace: str | None = None, fields: str = "", grace: int | None = None
+    ) -> None:
         query = f"?{urlencode({'fieldSelector': fields})}" if fields else ""
         options = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
         if grace is not None:
@@ -181,7 +210,12 @@ class Api:
     # ---------------------------------------------------------------- waiting
 
     def wait(
-        self, kind: str, name: str, what: str, condition: Callable[[Object], object], namespace: str | None = None,
+        self,
+        kind: str,
+        name: str,
+        what: str,
+        condition: Callable[[Object], object],
+        namespace: str | None = None,
         timeout: float = 30.0,
     ) -> Object:
         """The object as soon as `condition` is true of it; its status is in the error otherwise."""
@@ -208,6 +242,6 @@ class Api:
         query = f"?container={container}" if container else ""
         return self.request("GET", f"{self._path('Pod', namespace, name)}/log{query}")
 
-    def events(self, namespace: str | None = None, about: str | None = None) -> list[Object]:
+    def events(self, namespace: str | None = None, about: str | None = None) -> Objects:
         fields = f"involvedObject.name={about}" if about else ""
         return self.list("Event", namespace, fields=fields)

@@ -56,7 +56,7 @@ class Module:
     def ldflags(self) -> str:
         flags = ["-s", "-w"]
         if self.name == "kubernetes":
-            # Without a version the binaries call themselves v0.0.0-master and gates that depend on it misbehave.
+            # Without a version they call themselves v0.0.0-master, and gates that depend on it misbehave.
             version = self.version_of("k8s.io/kubernetes")
             major, minor = version.removeprefix("v").split(".")[:2]
             for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version"):
@@ -114,9 +114,10 @@ class Binaries:
     def __init__(self, assets: str | None = None) -> None:
         assets = os.environ.get("KUBEBUILDER_ASSETS") if assets is None else assets
         self.assets = Path(assets) if assets else None
-        for name in ASSETS if self.assets else ():
-            if not os.access(self.assets / name, os.X_OK):
-                raise NotReady(f"KUBEBUILDER_ASSETS={self.assets} holds no {name} that can be run")
+        if self.assets:
+            for name in ASSETS:
+                if not os.access(self.assets / name, os.X_OK):
+                    raise NotReady(f"KUBEBUILDER_ASSETS={self.assets} holds no {name} that can be run")
 
     def __getitem__(self, program: str) -> Path:
         """The path of a program; NotReady when it is not built yet."""
@@ -125,7 +126,9 @@ class Binaries:
         module = next(module for module in ALL if program in module.programs)
         path = module.target() / program
         if not path.exists():
-            raise NotReady(f"{program} is not built: run `make cluster-test`, or tests/cluster/build.py alone")
+            raise NotReady(
+                f"{program} is not built: run `make cluster-test`, or tests/cluster/build.py alone"
+            )
         return path
 
     def missing(self, modules: tuple[Module, ...] = ALL) -> list[Module]:
@@ -158,7 +161,13 @@ def build(module: Module, say: Callable[[str], None]) -> None:
     partial = module.target().with_name(f".{module.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off", "PWD": str(module.folder)}
+    environment = {
+        **os.environ,
+        "CGO_ENABLED": "0",
+        "GOTOOLCHAIN": "local",
+        "GOWORK": "off",
+        "PWD": str(module.folder),
+    }
     packages = list(module.programs.values())
     command = [str(go), "build", *module.flags(), "-o", f"{partial}/", *packages]
     done = subprocess.run(command, cwd=module.folder, env=environment, capture_output=True, text=True)
@@ -207,5 +216,7 @@ def find_go(say: Callable[[str], None]) -> Path:
 
 def go_version(go: Path) -> tuple[int, ...]:
     environment = {**os.environ, "GOTOOLCHAIN": "local", "GOWORK": "off"}
-    done = subprocess.run([str(go), "env", "GOVERSION"], capture_output=True, text=True, env=environment, cwd="/")
+    done = subprocess.run(
+        [str(go), "env", "GOVERSION"], capture_output=True, text=True, env=environment, cwd="/"
+    )
     return _version(done.stdout) if done.returncode == 0 else ()

@@ -18,8 +18,8 @@ from .node import Node
 class Cluster:
     """start, stop; `nodes("a", "b")` gives ready nodes called node-a and node-b.
 
-    State lies in a folder with a short path (a socket's path has at most 107 bytes) that goes with the cluster;
-    logs lie where the caller says, and stay.
+    State lies in a folder with a short path (a socket's path has at most 107 bytes) that goes with the
+    cluster; logs lie where the caller says, and stay.
     """
 
     def __init__(self, binaries: Binaries, logs: Path) -> None:
@@ -48,8 +48,8 @@ class Cluster:
         for short in shorts:
             if short not in self._nodes:
                 self._nodes[short] = Node(
-                    f"node-{short}", short, self.folder / short, self.logs, self._image, self.binaries, self.plane,
-                    self.network,
+                    f"node-{short}", short, self.folder / short, self.logs, self._image, self.binaries,
+                    self.plane, self.network,
                 )  # fmt: skip
                 self._nodes[short].start()
         chosen = [self._nodes[short] for short in shorts]
@@ -66,6 +66,8 @@ class Cluster:
         try:
             self.plane.stop()
         finally:
+            for node in self._nodes.values():
+                node.kill()
             clean(self.network.name, self.folder)
             self.network.stop()
             self._guard.stop()

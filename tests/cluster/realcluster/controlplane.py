@@ -16,7 +16,7 @@ from .api import Access, Api, Object
 from .binaries import Binaries
 from .process import Component
 
-# Who may ask. Names of their own, so that the audit log tells who wrote what; what each may do is not these tests' theme.
+# Who may ask: names of their own, so that the audit log tells who wrote what. All may do everything.
 USERS = ("admin", "scheduler", "controller-manager", "kubelet", "driver-a", "driver-b", "driver-c")
 
 CONTROLLERS = (
@@ -42,7 +42,9 @@ AUDIT = {
         {
             "level": "Metadata",
             "verbs": ["create", "update", "patch", "delete", "deletecollection"],
-            "resources": [{"group": "resource.k8s.io", "resources": ["resourceslices", "resourceclaims/status"]}],
+            "resources": [
+                {"group": "resource.k8s.io", "resources": ["resourceslices", "resourceclaims/status"]}
+            ],
         },
         {"level": "None"},
     ],
@@ -70,7 +72,12 @@ class ApiServer:
     """
 
     def __init__(
-        self, binaries: Binaries, folder: Path, logs: Path, host: str = "127.0.0.1", emulate: str | None = None
+        self,
+        binaries: Binaries,
+        folder: Path,
+        logs: Path,
+        host: str = "127.0.0.1",
+        emulate: str | None = None,
     ) -> None:
         self.binaries = binaries
         self.folder = folder
@@ -103,7 +110,9 @@ class ApiServer:
         self._etcd = Component("etcd", tied(self._etcd_command(etcd_url)), self.logs / "etcd.log")
         self._etcd.start()
         self.port = free_port(self.host)
-        self._server = Component("kube-apiserver", tied(self._command(etcd_url)), self.logs / "kube-apiserver.log")
+        self._server = Component(
+            "kube-apiserver", tied(self._command(etcd_url)), self.logs / "kube-apiserver.log"
+        )
         self._server.start()
         ca = self.certificates / "apiserver.crt"
         self._server.wait_ready(ca.exists)
@@ -144,7 +153,10 @@ class ApiServer:
         for line in (self.folder / "audit.log").read_text().splitlines():
             with contextlib.suppress(ValueError):  # the last line may be half written
                 record = json.loads(line)
-                if record["objectRef"]["resource"] != resource or record["responseStatus"].get("code", 500) >= 300:
+                if (
+                    record["objectRef"]["resource"] != resource
+                    or record["responseStatus"].get("code", 500) >= 300
+                ):
                     continue
                 if "dryRun" in record["requestURI"] or (user and record["user"]["username"] != user):
                     continue
@@ -206,7 +218,12 @@ class ControlPlane(ApiServer):
     """An API server with scheduler and controller manager: pods get claims, claims get devices."""
 
     def __init__(
-        self, binaries: Binaries, folder: Path, logs: Path, host: str = "127.0.0.1", emulate: str | None = None
+        self,
+        binaries: Binaries,
+        folder: Path,
+        logs: Path,
+        host: str = "127.0.0.1",
+        emulate: str | None = None,
     ) -> None:
         super().__init__(binaries, folder, logs, host, emulate)
         self._others: list[Component] = []

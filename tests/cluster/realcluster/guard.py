@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 from .network import namespaces, pids_in, remove
@@ -18,7 +19,7 @@ from .process import kill_all
 def clean(name: str, folder: Path) -> None:
     """Ends every process of the cluster `name`, and removes its network and its state."""
     for namespace in namespaces(name):
-        kill_all(lambda namespace=namespace: pids_in(namespace))
+        kill_all(partial(pids_in, namespace))
     remove(name)
     shutil.rmtree(folder, ignore_errors=True)
 

@@ -61,4 +61,6 @@ def require(node: bool = True) -> None:
     else:
         reasons = [] if shutil.which("openssl") else ["Debian packages are missing: apt-get install openssl"]
     if reasons:
-        raise NotReady("the cluster tests cannot run here:\n" + "\n".join(f"  - {reason}" for reason in reasons))
+        raise NotReady(
+            "the cluster tests cannot run here:\n" + "\n".join(f"  - {reason}" for reason in reasons)
+        )

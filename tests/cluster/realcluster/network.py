@@ -20,7 +20,7 @@ def ip(*arguments: str) -> str:
 
 
 def pids_in(namespace: str) -> list[int]:
-    """Every process in a network namespace: a node's own and, as pods use the node's network, its containers'."""
+    """Every process of a network namespace: pods use the node's, so their containers too."""
     done = subprocess.run(["ip", "netns", "pids", namespace], capture_output=True, text=True)
     return [int(pid) for pid in done.stdout.split()] if done.returncode == 0 else []
 
@@ -78,7 +78,9 @@ class Network:
             ipaddress.ip_network(text, strict=False)
             for entry in known
             for text in (
-                [entry["dst"]] if entry.get("dst", "default") != "default" else [a["local"] for a in entry.get("addr_info", [])]
+                [entry["dst"]]
+                if entry.get("dst", "default") != "default"
+                else [a["local"] for a in entry.get("addr_info", [])]
             )
         ]
         for candidate in RANGES:

@@ -1,4 +1,4 @@
-"""A node: containerd and a kubelet in namespaces of their own, with everything they write below one folder."""
+"""A node: containerd and a kubelet in namespaces of their own; all that they write is below one folder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .network import Network, pids_in
 from .process import Component, alive, kill_all, wait_for
 from .runtime import kubelet_config, write_containerd
 
-# Kernel settings that a kubelet would change for the whole machine: it finds them as it wants them, and writes nothing.
+# Kernel settings that a kubelet would change for the whole machine: it finds what it wants, writes nothing.
 TUNABLES = {
     "vm/overcommit_memory": "1",
     "vm/panic_on_oom": "0",
@@ -27,8 +27,8 @@ TUNABLES = {
     "kernel/keys/root_maxbytes": "25000000",
 }
 
-# $1 is the node's folder. The kubelet's device manager knows only /var/lib/kubelet; the overlay lets that folder
-# exist here without making it on the machine.
+# $1 is the node's folder. The kubelet's device manager knows only /var/lib/kubelet; the overlay lets that
+# folder exist here without making it on the machine.
 MOUNTS = """
 set -e
 umount -R /sys 2>/dev/null || umount -l /sys
@@ -51,14 +51,21 @@ exec sleep infinity
 
 
 class Node:
-    """start, wait_ready, stop; reboot; `kubelet` and `containerd` are Components that can be stopped and started.
+    """start, wait_ready, stop; reboot. `kubelet` and `containerd` can be stopped and started by themselves.
 
-    The kubelet's folder is the same path inside and outside; `cdi` is the folder of CDI specs, `boot_id` the
-    file that stands for /proc/sys/kernel/random/boot_id, `status_socket` where a driver answers `dracore status`.
+    Paths are the same inside and outside. `cdi` is the folder of CDI specs, `boot_id` the file that stands
+    for /proc/sys/kernel/random/boot_id, `status_socket` where a driver answers `dracore status`.
     """
 
     def __init__(
-        self, name: str, short: str, folder: Path, logs: Path, image: Path, binaries: Binaries, plane: ControlPlane,
+        self,
+        name: str,
+        short: str,
+        folder: Path,
+        logs: Path,
+        image: Path,
+        binaries: Binaries,
+        plane: ControlPlane,
         network: Network,
     ) -> None:
         self.name = name
@@ -96,7 +103,15 @@ class Node:
         self.boot_id.write_text(f"{uuid.uuid4()}\n")
         ready = self.folder / "mounted"
         ready.unlink(missing_ok=True)
-        enter = ["nsenter", f"--net=/run/netns/{self._namespace}", "--", "unshare", "--mount", "--propagation", "private"]
+        enter = [
+            "nsenter",
+            f"--net=/run/netns/{self._namespace}",
+            "--",
+            "unshare",
+            "--mount",
+            "--propagation",
+            "private",
+        ]
         with (self.logs / f"mounts-{self.name}.log").open("ab") as log:
             self._holder = subprocess.Popen(
                 [*enter, "--", "sh", "-c", MOUNTS, "sh", str(self.folder)],
@@ -118,7 +133,11 @@ class Node:
         self.containerd.environment = environment
         self.containerd.start()
         self.containerd.wait_ready((folder / "containerd.sock").exists, timeout=30)
-        wait_for("containerd answers", lambda: self.run(self.ctr("version"), check=False).returncode == 0, timeout=30)
+        wait_for(
+            "containerd answers",
+            lambda: self.run(self.ctr("version"), check=False).returncode == 0,
+            timeout=30,
+        )
         marker = folder / "imported"
         if not marker.exists():
             self.run(self.ctr("images", "import", "--local", "--snapshotter", "native", str(self._image)))
@@ -159,7 +178,7 @@ class Node:
 
     def stop(self) -> None:
         """Ends every process of the node, containers included, and forgets the node in the API."""
-        self._kill()
+        self.kill()
         subprocess.run(["ip", "netns", "delete", self._namespace], capture_output=True)
         api = self._plane.api
         for pod in api.list("Pod", fields=f"spec.nodeName={self.name}"):
@@ -168,7 +187,8 @@ class Node:
         api.delete("Node", self.name)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _kill(self) -> None:
+    def kill(self) -> None:
+        """Every process at once, as a power cut does it."""
         if self._namespace:
             kill_all(lambda: pids_in(self._namespace))
         for component in (self.kubelet, self.containerd):
@@ -178,16 +198,16 @@ class Node:
             self._holder = None
 
     def reboot(self) -> None:
-        """As after a power cut: processes and containers gone, /run and the CDI folder empty, a new boot id; disks stay.
+        """As after a power cut: no process and no container, /run and the CDI folder empty, a new boot id.
 
-        A driver that ran inside is gone too.
+        Disks stay. A driver that ran inside is gone too.
         """
         self.power_off()
         self.power_on()
 
     def power_off(self) -> None:
         """The first half of a reboot."""
-        self._kill()
+        self.kill()
         shutil.rmtree(self.cdi)
         self.cdi.mkdir()
         shutil.rmtree(self.folder / "containerd" / "state")
@@ -203,23 +223,40 @@ class Node:
     # -------------------------------------------------------- running things
 
     def inside(self, command: list[str]) -> list[str]:
-        """The command line that runs `command` in the node's namespaces. It execs: the pid is the command's."""
+        """The command line that runs `command` on the node. It execs: the pid is the command's."""
         assert self._holder is not None, f"{self.name} is not started"
         return ["nsenter", "--target", str(self._holder.pid), "--mount", "--net", "--", *command]
 
     def run(
-        self, command: list[str], check: bool = True, timeout: float = 60.0, environment: dict[str, str] | None = None
+        self,
+        command: list[str],
+        check: bool = True,
+        timeout: float = 60.0,
+        environment: dict[str, str] | None = None,
     ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            self.inside(command), capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL,
+            self.inside(command),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            stdin=subprocess.DEVNULL,
             env={**os.environ, **(environment or {})},
         )
         if check and done.returncode:
-            raise AssertionError(f"{' '.join(command)} on {self.name}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+            raise AssertionError(
+                f"{' '.join(command)} on {self.name}: exit {done.returncode}\n{done.stdout}{done.stderr}"
+            )
         return done
 
     def ctr(self, *arguments: str) -> list[str]:
-        return [str(self._binaries["ctr"]), "--address", str(self.folder / "containerd/containerd.sock"), "-n", "k8s.io", *arguments]
+        return [
+            str(self._binaries["ctr"]),
+            "--address",
+            str(self.folder / "containerd/containerd.sock"),
+            "-n",
+            "k8s.io",
+            *arguments,
+        ]
 
     def processes(self) -> list[int]:
         """Pids of all that runs on the node, containers included."""

@@ -58,7 +58,9 @@ def alive(pid: int) -> bool:
 class Component:
     """One program: what runs, its log, and its end. Restartable."""
 
-    def __init__(self, name: str, command: list[str], log: Path, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, name: str, command: list[str], log: Path, environment: dict[str, str] | None = None
+    ) -> None:
         self.name = name
         self.command = command
         self.log = log
@@ -78,7 +80,7 @@ class Component:
         assert not self.running, f"{self.name} is running already"
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
-            # A session of its own: Ctrl-C in the terminal reaches the test run alone, which then ends the rest in order.
+            # A session of its own: Ctrl-C reaches the test run alone, which then ends the rest in order.
             self.process = subprocess.Popen(
                 self.command,
                 stdin=subprocess.DEVNULL,
@@ -133,7 +135,7 @@ def tail(path: Path, lines: int, offset: int = 0) -> str:
 
 
 def kill_all(pids: Callable[[], list[int]], timeout: float = 20.0) -> None:
-    """SIGKILLs what `pids` lists until it lists nothing: a killed parent may have had time for one more child."""
+    """SIGKILLs what `pids` lists until it lists nothing: a killed parent may have had one more child."""
     deadline = time.monotonic() + timeout
     while left := [pid for pid in pids() if alive(pid)]:
         for pid in left:

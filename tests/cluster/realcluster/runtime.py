@@ -12,7 +12,7 @@ from .image import PAUSE
 
 
 def containerd_config(folder: Path, cdi: Path, wrapper: Path) -> str:
-    """containerd 2 (configuration version 3) without cgroups, AppArmor and NRI: neither is there in every container."""
+    """containerd 2 without cgroups, AppArmor and NRI, which not every machine lets a test have."""
     return textwrap.dedent(f"""\
         version = 3
         root = '{folder}/root'
