@@ -35,6 +35,7 @@ COUNTERS = {
         ),
         Spec("publish_writes_total", "Writes of ResourceSlices to the API server", ("driver", "verb")),
         Spec("reconcile_releases_total", "Claims released without a call of the kubelet", ("driver",)),
+        Spec("engine_total", "Things that happened in the claim engine, by kind", ("driver", "what")),
         Spec("events_total", "Kubernetes events emitted, by reason", ("driver", "reason")),
     )
 }

@@ -1,0 +1,5 @@
+"""``python -m dracore.cli``."""
+
+from dracore.cli import main
+
+main()
