@@ -1,0 +1,1 @@
+"""Keeps the ResourceSlices on the API server equal to what the node has."""
