@@ -19,6 +19,7 @@ from realcluster.controlplane import ApiServer  # noqa: E402
 from realcluster.driver import Driver  # noqa: E402
 from realcluster.node import Node  # noqa: E402
 from realcluster.process import tail  # noqa: E402
+from realcluster.testbed import Testbed  # noqa: E402
 from realcluster.workspace import Workspace  # noqa: E402
 
 FAILED = pytest.StashKey[bool]()
@@ -177,6 +178,12 @@ def start_driver(
         for driver in drivers:
             driver.kill()
             driver.forget()
+
+
+@pytest.fixture
+def testbed(tmp_path: Path) -> Testbed:
+    """The hardware of the tests' own plugin."""
+    return Testbed(tmp_path / "testbed")
 
 
 @pytest.fixture

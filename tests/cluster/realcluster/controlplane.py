@@ -40,7 +40,7 @@ AUDIT = {
     "omitStages": ["RequestReceived"],
     "rules": [
         {
-            "level": "Metadata",
+            "level": "Request",  # what was written, to tell whose node it is about
             "verbs": ["create", "update", "patch", "delete", "deletecollection"],
             "resources": [
                 {"group": "resource.k8s.io", "resources": ["resourceslices", "resourceclaims/status"]}

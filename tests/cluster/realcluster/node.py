@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
+import base64
 import json
 import os
 import shutil
-import signal
 import subprocess
 import uuid
 from pathlib import Path
@@ -267,10 +266,14 @@ class Node:
         lines = self.run(self.ctr("tasks", "list")).stdout.splitlines()[1:]
         return [int(line.split()[1]) for line in lines if line.split()[2] == "RUNNING"]
 
-    def kill_containers(self) -> None:
-        for pid in self.container_pids():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+    def cdi_devices(self, container_id: str) -> list[str]:
+        """The CDI names that the kubelet asked containerd for; container_id as in the pod's status."""
+        plain = container_id.removeprefix("containerd://")
+        info = json.loads(self.run(self.ctr("containers", "info", plain)).stdout)
+        extension = info["Extensions"]["io.cri-containerd.container.metadata"]
+        metadata = json.loads(base64.b64decode(extension["value"]))
+        config = metadata["Metadata"]["Config"]
+        return sorted(device["name"] for device in config.get("CDI_devices", []))
 
     # ------------------------------------------------------- files of drivers
 
