@@ -87,9 +87,9 @@ def _effects(plugin: Plugin, where: str) -> dict[str, type[Effect]]:
     return found
 
 
-def clashes(plugins: Sequence[Plugin]) -> list[DracoreError]:
-    """What two plugins of one driver both contribute under one name."""
-    problems: list[DracoreError] = []
+def clashes(plugins: Sequence[Plugin]) -> list[tuple[str, DracoreError]]:
+    """What two plugins of one driver both contribute under one name; the second one is the fault's."""
+    problems: list[tuple[str, DracoreError]] = []
     owners: dict[tuple[str, str], str] = {}
     for plugin in plugins:
         names = [("effect", kind) for kind in plugin.effects]
@@ -99,11 +99,10 @@ def clashes(plugins: Sequence[Plugin]) -> list[DracoreError]:
         for key in names:
             owner = owners.setdefault(key, plugin.name)
             if owner != plugin.name:
-                problems.append(
-                    PluginError(
-                        f"plugins {owner!r} and {plugin.name!r} of driver {plugin.driver} "
-                        f"both bring the {key[0]} {key[1]!r}",
-                        fix="enable only one of them",
-                    )
+                error = PluginError(
+                    f"plugins {owner!r} and {plugin.name!r} of driver {plugin.driver} "
+                    f"both bring the {key[0]} {key[1]!r}",
+                    fix="enable only one of them",
                 )
+                problems.append((plugin.name, error))
     return problems

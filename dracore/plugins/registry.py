@@ -52,22 +52,22 @@ class Plugins:
         """
         plugins, problems = cls.find(enabled, find)
         if problems:
-            raise _all_of(problems)
+            raise _all_of([problem.value for problem in problems])
         return plugins
 
     @classmethod
     def find(
         cls, enabled: Mapping[str, Any], find: EntryPoints | None = None
-    ) -> tuple[Plugins, list[DracoreError]]:
+    ) -> tuple[Plugins, list[Contributed[DracoreError]]]:
         """As :meth:`load`, but answers what is usable together with what is not."""
         installed = Installed(find or (lambda group: entry_points(group=group)))
         loaded: dict[str, Plugin] = {}
-        problems: list[DracoreError] = []
+        problems: list[Contributed[DracoreError]] = []
         for name in enabled:
             try:
                 loaded[name] = installed.load(name)
             except DracoreError as error:
-                problems.append(error)
+                problems.append(Contributed(name, error))
         return cls._order(loaded, enabled, enabled, installed, problems)
 
     @classmethod
@@ -91,7 +91,7 @@ class Plugins:
         }
         ordered, problems = cls._order(made, plugins, settings or {}, Installed(lambda _: ()), [])
         if problems:
-            raise _all_of(problems)
+            raise _all_of([problem.value for problem in problems])
         return ordered
 
     @classmethod
@@ -101,15 +101,16 @@ class Plugins:
         named: Iterable[str],
         settings: Mapping[str, Any],
         installed: Installed,
-        problems: list[DracoreError],
-    ) -> tuple[Plugins, list[DracoreError]]:
+        problems: list[Contributed[DracoreError]],
+    ) -> tuple[Plugins, list[Contributed[DracoreError]]]:
         ordered: dict[str, Plugin] = {}
         names = tuple(named)
 
         def visit(plugin: Plugin, path: tuple[str, ...]) -> None:
             if plugin.name in path:
                 cycle = " → ".join((*path[path.index(plugin.name) :], plugin.name))
-                problems.append(PluginError(f"plugins require each other: {cycle}"))
+                error = PluginError(f"plugins require each other: {cycle}")
+                problems.append(Contributed(plugin.name, error))
                 return
             if plugin.name in ordered:
                 return
@@ -117,14 +118,14 @@ class Plugins:
                 if name in loaded:
                     visit(loaded[name], (*path, plugin.name))
                 elif name not in names:
-                    problems.append(_not_enabled(plugin, name, installed))
+                    problems.append(Contributed(plugin.name, _not_enabled(plugin, name, installed)))
             ordered.setdefault(plugin.name, plugin)
 
         for plugin in loaded.values():
             visit(plugin, ())
         plugins = cls(ordered.values(), settings, installed)
         for members in plugins._drivers.values():
-            problems += clashes(members)
+            problems += [Contributed(name, error) for name, error in clashes(members)]
         return plugins, problems
 
     def with_settings(self, settings: Mapping[str, Any]) -> Plugins:
