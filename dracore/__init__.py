@@ -21,6 +21,7 @@ _HOME = {
     "CounterSet": "model.device",
     "Device": "model.device",
     "DeviceClass": "model.context",
+    "DeviceGone": "errors",
     "DeviceNode": "model.edits",
     "Discovery": "model.device",
     "DracoreError": "errors",
@@ -54,6 +55,7 @@ _HOME = {
 __all__ = sorted(_HOME)
 
 if TYPE_CHECKING:
+    from dracore.errors import DeviceGone as DeviceGone
     from dracore.errors import DracoreError as DracoreError
     from dracore.errors import EffectRefused as EffectRefused
     from dracore.hookspecs import hookimpl as hookimpl

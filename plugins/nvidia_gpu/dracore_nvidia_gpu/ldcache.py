@@ -1,0 +1,44 @@
+"""Reads the folders out of ``ld.so.cache`` (glibc, ``sysdeps/generic/dl-cache.h``).
+
+Distributions that keep libraries elsewhere than in the usual folders name them there.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+
+_MAGIC = b"glibc-ld.so.cache1.1"
+_OLD_MAGIC = b"ld.so-1.7.0\0"
+_HEADER = struct.Struct("=20sII5I")  # magic, entries, length of the strings, flags and extension
+_ENTRY = struct.Struct("=iIIIQ")  # flags, key, value, os version, hardware capability
+_OLD_ENTRY_SIZE = 12
+
+
+def library_folders(path: str) -> tuple[str, ...]:
+    """The folders of all NVIDIA libraries that the cache knows, in its order; () where it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return _folders(file.read())
+    except (OSError, struct.error, ValueError):
+        return ()
+
+
+def _folders(data: bytes) -> tuple[str, ...]:
+    base = 0
+    if data.startswith(_OLD_MAGIC):  # an old cache with the new one behind it, aligned to 8
+        (count,) = struct.unpack_from("=I", data, len(_OLD_MAGIC))
+        base = (len(_OLD_MAGIC) + 4 + count * _OLD_ENTRY_SIZE + 7) & ~7
+    if not data.startswith(_MAGIC, base):
+        return ()
+    count = _HEADER.unpack_from(data, base)[1]
+    folders: dict[str, None] = {}
+    for index in range(count):
+        _, key, value, _, _ = _ENTRY.unpack_from(data, base + _HEADER.size + index * _ENTRY.size)
+        if _text(data, base + key).startswith(("libcuda.so", "libnvidia-ml.so")):
+            folders[os.path.dirname(_text(data, base + value))] = None
+    return tuple(folders)
+
+
+def _text(data: bytes, start: int) -> str:
+    return data[start : data.index(b"\0", start)].decode("utf-8", "surrogateescape")
