@@ -154,6 +154,7 @@ def start_driver(
 ) -> Iterator[Callable[..., Driver]]:
     """start_driver(node, ...): a driver that has registered and published. See `Driver` for the arguments.
 
+    What its plugins need in the cluster is applied first, as an operator does it once.
     After a test that passed, each is asked to end, and must leave a node with nothing on it.
     """
     drivers: list[Driver] = []
@@ -161,6 +162,7 @@ def start_driver(
     def start(node: Node, **settings: object) -> Driver:
         driver = Driver(node, cluster.plane, **settings)  # type: ignore[arg-type]
         drivers.append(driver)
+        cluster.once(f"manifests of {sorted(driver.plugins)}", driver.apply_manifests)
         driver.start()
         driver.wait_published()
         return driver
@@ -177,6 +179,7 @@ def start_driver(
     finally:
         for driver in drivers:
             driver.kill()
+        for driver in drivers:
             driver.forget()
 
 

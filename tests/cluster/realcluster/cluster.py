@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from .api import Api
@@ -31,6 +32,7 @@ class Cluster:
         self._guard = Guard(self.network.name, self.folder)
         self._image = self.folder / "image.tar"
         self._nodes: dict[str, Node] = {}
+        self._done: set[str] = set()
 
     @property
     def api(self) -> Api:
@@ -56,6 +58,12 @@ class Cluster:
         for node in chosen:
             node.wait_ready()
         return chosen
+
+    def once(self, what: str, do: Callable[[], object]) -> None:
+        """Does something the first time that it is asked for in this cluster."""
+        if what not in self._done:
+            do()
+            self._done.add(what)
 
     def discard(self, short: str) -> None:
         """Stops a node and forgets it: the next `nodes` makes a fresh one."""

@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from .api import Object
+from .bare import BareNode
 from .controlplane import ApiServer
 from .node import Node
 from .process import Component, wait_for
@@ -61,8 +62,8 @@ class Driver:
     """
 
     def __init__(
-        self, node: Node, plane: ApiServer, plugins: Object | None = None, simulate: str | None = "dgx-h100",
-        instance: str | None = None, **more: Any,
+        self, node: Node | BareNode, plane: ApiServer, plugins: Object | None = None,
+        simulate: str | None = "dgx-h100", instance: str | None = None, **more: Any,
     ) -> None:  # fmt: skip
         self.node = node
         self.plane = plane
@@ -152,6 +153,17 @@ class Driver:
             path.unlink()
 
     # ---------------------------------------------------------------- looking
+
+    def simulator(self, *arguments: str) -> None:
+        """Something happens to the simulated hardware: simulator("fault", "lost", "gpu", uuid)."""
+        program = [sys.executable, "-m", "dracore_nvidia_gpu.sim", "--state-dir", str(self.state)]
+        self.node.run([*program, *arguments])
+
+    def degradations(self, driver: str) -> list[str]:
+        """What the driver says of itself that is not as it should be."""
+        [entry] = [entry for entry in self.status()["drivers"] if entry["name"] == driver]
+        texts: list[str] = entry["degradations"]
+        return texts
 
     def cli(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """A `dracore` command on this node."""
