@@ -1,0 +1,151 @@
+"""Selectors: what they see of a device, what they answer, and how they fail."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from dracore.errors import SelectorError
+from dracore.model.device import Capacity, Device
+from dracore.model.quantity import Quantity
+from dracore.model.semver import Semver
+from dracore.selectors import compile
+
+DRIVER = "gpu.nvidia.com"
+DEVICE = Device(
+    "gpu-0",
+    attributes={
+        "productName": "NVIDIA H100 80GB HBM3",
+        "cores": 132,
+        "ecc": True,
+        "driverVersion": Semver.parse("580.95.5"),
+        "resource.kubernetes.io/pcieRoot": "pci0000:01",
+        "links": ("a", "b"),
+        "ports": (1, 2),
+    },
+    capacity={"memory": Capacity(Quantity.parse("80Gi"))},
+    allow_multiple_allocations=True,
+)
+PUBLISHED = {
+    "name": "gpu-0",
+    "attributes": {
+        "productName": {"string": "NVIDIA H100 80GB HBM3"},
+        "cores": {"int": 132},
+        "ecc": {"bool": True},
+        "driverVersion": {"version": "580.95.5"},
+        "resource.kubernetes.io/pcieRoot": {"string": "pci0000:01"},
+        "links": {"strings": ["a", "b"]},
+        "ports": {"ints": [1, 2]},
+        "versions": {"versions": ["1.0.0"]},
+    },
+    "capacity": {"memory": {"value": "80Gi"}},
+    "allowMultipleAllocations": True,
+}
+
+
+@pytest.mark.parametrize("device", [DEVICE, PUBLISHED], ids=["discovered", "published"])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("device.driver == 'gpu.nvidia.com'", True),
+        ("device.driver == 'other'", False),
+        ("device.attributes['gpu.nvidia.com'].productName.startsWith('NVIDIA H100')", True),
+        ("device.attributes['gpu.nvidia.com'].productName.lowerAscii().matches('^.*h100.*$')", True),
+        ("device.attributes['gpu.nvidia.com'].cores > 100 && device.attributes['gpu.nvidia.com'].ecc", True),
+        ("device.attributes['resource.kubernetes.io'].pcieRoot == 'pci0000:01'", True),
+        ("'cores' in device.attributes['gpu.nvidia.com']", True),
+        ("'nothing' in device.attributes['gpu.nvidia.com']", False),
+        ("'x' in device.attributes['absent.example.com']", False),
+        ("has(device.attributes['absent.example.com'].x)", False),
+        ("'b' in device.attributes['gpu.nvidia.com'].links", True),
+        ("device.attributes['gpu.nvidia.com'].ports.exists(p, p == 2)", True),
+        ("device.allowMultipleAllocations", True),
+        ("device.capacity['gpu.nvidia.com'].memory.compareTo(quantity('40Gi')) > 0", True),
+        ("device.capacity['gpu.nvidia.com'].memory.compareTo(quantity('81920Mi')) == 0", True),
+        ("device.capacity['gpu.nvidia.com'].memory.isLessThan(quantity('100G'))", True),
+        ("device.capacity['gpu.nvidia.com'].memory == quantity('80Gi')", True),
+        ("device.capacity['gpu.nvidia.com'].memory.asInteger() == 85899345920", True),
+        ("device.capacity['gpu.nvidia.com'].memory.sub(quantity('80Gi')).sign() == 0", True),
+        ("device.capacity['gpu.nvidia.com'].memory.add(1).isInteger()", True),
+        ("device.attributes['gpu.nvidia.com'].driverVersion.isGreaterThan(semver('580.65.6'))", True),
+        ("device.attributes['gpu.nvidia.com'].driverVersion.compareTo(semver('580.95.5')) == 0", True),
+        ("device.attributes['gpu.nvidia.com'].driverVersion.major() >= 580", True),
+        ("semver('v580.95', true).minor() == 95", True),
+        ("isSemver('1.2') || isQuantity('1x')", False),
+        ("isSemver('1.2.3') && isQuantity('10Gi')", True),
+        # An error on one side of || is absorbed when the other side decides.
+        ("device.attributes['gpu.nvidia.com'].nothing == 1 || true", True),
+    ],
+)
+def test_answers(text: str, expected: bool, device: object) -> None:
+    assert compile(text).matches(DRIVER, device) is expected  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("device.driver ==", r"selector 'device.driver ==': not CEL at line 1, column \d+"),
+        ("device.\n  driver == == 'x'", r"not CEL at line 2, column \d+"),
+        ("", "not CEL"),
+        ("true || " * 1500 + "true", "longer than 10240 bytes"),
+    ],
+)
+def test_what_does_not_compile(text: str, message: str) -> None:
+    with pytest.raises(SelectorError, match=message):
+        compile(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("device.attributes['gpu.nvidia.com'].nothing == 1", "fails on device gpu-0: .*nothing.*guard it"),
+        ("device.attributes['gpu.nvidia.com'].cores", "gives int, not true or false"),
+        ("semver('x').major() == 1", "fails on device gpu-0"),
+        ("unknown == 1", "fails on device gpu-0"),
+    ],
+)
+@pytest.mark.parametrize("device", [DEVICE, PUBLISHED], ids=["discovered", "published"])
+def test_what_fails_on_a_device(text: str, message: str, device: object) -> None:
+    with pytest.raises(SelectorError, match=message) as error:
+        compile(text).matches(DRIVER, device)  # type: ignore[arg-type]
+    assert text[:40] in str(error.value)
+
+
+def test_the_same_text_is_compiled_once() -> None:
+    assert compile("device.driver == 'once'") is compile("device.driver == 'once'")
+
+
+def test_the_process_stays_as_it_was(caplog: pytest.LogCaptureFixture) -> None:
+    limit = sys.getrecursionlimit()
+    with caplog.at_level(logging.DEBUG), pytest.raises(SelectorError):
+        compile("device.attributes['a'].unseen == 7").matches(DRIVER, DEVICE)
+    assert sys.getrecursionlimit() == limit
+    assert not [record for record in caplog.records if record.name.startswith("celpy")]
+
+
+def test_selectors_are_imported_without_cel_python() -> None:
+    code = "import sys, dracore.selectors; print('celpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
+
+
+def test_several_threads_compile_and_match() -> None:
+    failures: list[BaseException] = []
+
+    def work(number: int) -> None:
+        try:
+            for step in range(5):
+                selector = compile(f"device.attributes['gpu.nvidia.com'].cores > {number * 5 + step}")
+                assert selector.matches(DRIVER, DEVICE)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
