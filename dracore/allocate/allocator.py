@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+from dracore import selectors
 from dracore.errors import AllocationError
 from dracore.model.device import JSON
 from dracore.model.names import qualify
@@ -297,7 +298,8 @@ def candidates(slices: Sequence[Mapping[str, Any]]) -> Iterator[Candidate]:
 
 
 def _cel(expression: str, driver: str, device: Mapping[str, Any]) -> bool:
-    raise NotImplementedError
+    """:raises SelectorError: it failed on this device, which ends the scheduler's attempt too."""
+    return selectors.compile(expression).matches(driver, device)
 
 
 def _covers(entry: Mapping[str, Any], request: str) -> bool:

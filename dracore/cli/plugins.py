@@ -46,5 +46,8 @@ def command(output: Literal["table", "json"]) -> None:
 
     print_table(
         [Column("PLUGIN"), Column("DRIVER"), Column("FROM"), Column("STATE")],
-        [[info.name, info.driver or "-", str(info.distribution), info.problem or info.state] for info in infos],
+        [
+            [info.name, info.driver or "-", str(info.distribution), info.problem or info.state]
+            for info in infos
+        ],
     )

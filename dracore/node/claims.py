@@ -16,7 +16,7 @@ REQUEST_SECONDS = 10.0
 
 
 class ApiClaims:
-    """Reads claims for one driver (the engine's ``Claims``). Texts name no namespace: they become pod events."""
+    """Reads claims for one driver (the engine's ``Claims``). Texts name no namespace: pods' events show them."""
 
     def __init__(self, kube: Callable[[], KubeClient], driver: str) -> None:
         self._kube = kube
@@ -50,7 +50,9 @@ class ApiClaims:
             ) from error
         except KubeError as error:
             raise KubeError(
-                f"the claim {ref.name} could not be read ({error.what})", status=error.status, reason=error.reason
+                f"the claim {ref.name} could not be read ({error.what})",
+                status=error.status,
+                reason=error.reason,
             ) from error
         claim = Claim.from_json(content, self._driver)
         if claim.ref.uid != ref.uid:

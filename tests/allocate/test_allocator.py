@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dracore.allocate import DeviceId, allocate, allocated_devices
-from dracore.errors import AllocationError
+from dracore.errors import AllocationError, SelectorError
 
 DRIVER = "gpu.example.com"
 
@@ -221,3 +221,17 @@ def test_an_allocation_is_complete_and_never_takes_twice(
     assert [sum(request == f"r{i}" for request, _ in found) for i in range(len(counts))] == counts
     if same:
         assert len({int(name[4:]) // 4 for name in devices}) == 1
+
+
+def test_selectors_are_cel() -> None:
+    classes = [
+        {
+            "metadata": {"name": "gpu"},
+            "spec": {"selectors": [{"cel": {"expression": f"device.driver == '{DRIVER}'"}}]},
+        }
+    ]
+    content = claim(exactly("r", f"device.attributes['{DRIVER}'].numa == 1"))
+    allocation = allocate(content, [EIGHT], classes)
+    assert names(allocation) == [("r", "gpu-4")]
+    with pytest.raises(SelectorError, match="absent"):
+        allocate(claim(exactly("r", f"device.attributes['{DRIVER}'].absent == 1")), [EIGHT], classes)
