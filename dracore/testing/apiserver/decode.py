@@ -100,7 +100,7 @@ def _scalar(value: Any, kind: str, path: str) -> Any:
     if kind == "bool":
         return _typed(value, bool, path)
     if kind == "int":
-        if isinstance(value, bool) or not isinstance(value, int):
+        if isinstance(value, bool) or not isinstance(value, int) or not -(2**63) <= value < 2**63:
             raise _WrongType(f"json: cannot unmarshal {_go(value)} into field {path} of type int64")
         return value
     if kind == "quantity":

@@ -19,8 +19,9 @@ _CORE_TO_NEW = {core: new for new, core in _NEW_TO_CORE.items()}
 
 
 def to_core(obj: Object) -> Object:
-    """``events.k8s.io/v1`` to ``v1``."""
-    return {_NEW_TO_CORE.get(key, key): value for key, value in obj.items()} | {"apiVersion": "v1"}
+    """``events.k8s.io/v1`` to ``v1``; a merge patch too."""
+    renamed = {_NEW_TO_CORE.get(key, key): value for key, value in obj.items()}
+    return renamed | {"apiVersion": "v1"} if "apiVersion" in renamed else renamed
 
 
 def from_core(obj: Object) -> Object:

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 
-from dracore.testing.apiserver import discovery, events, routes, status
+from dracore.testing.apiserver import discovery, events, resources, routes, status
 from dracore.testing.apiserver.decode import decode, parse_body
 from dracore.testing.apiserver.faults import Fault, Request
 from dracore.testing.apiserver.fielderrors import required
@@ -75,8 +75,7 @@ class Handler(BaseHTTPRequestHandler):
                 self._faulty(fault, request, lambda: (200, found))
                 return
             content_type = self.headers.get("Content-Type", "application/json")
-            resources = self.server.resources
-            target = routes.resolve(self.command, path, query, content_type, resources)
+            target = routes.resolve(self.command, path, query, content_type, self.server.resources)
             request = replace(
                 request,
                 verb=target.verb,
@@ -150,7 +149,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _plain(self, path: list[str]) -> Any:
         """Answers that are not about objects; None when the path is."""
-        resources = self.server.resources
+        served = self.server.resources
         if path in (["healthz"], ["livez"], ["readyz"]):
             return "ok"
         if path == ["version"]:
@@ -158,13 +157,13 @@ class Handler(BaseHTTPRequestHandler):
         if path == ["api"]:
             return discovery.core_versions()
         if path == ["apis"]:
-            return discovery.group_list(resources)
+            return discovery.group_list(served)
         if path[:1] == ["apis"] and len(path) == 2:
-            return discovery.group(path[1], resources)
+            return discovery.group(path[1], served)
         if path == ["api", "v1"]:
-            return discovery.resource_list("", "v1", resources)
+            return discovery.resource_list("", "v1", served)
         if path[:1] == ["apis"] and len(path) == 3:
-            return discovery.resource_list(path[1], path[2], resources)
+            return discovery.resource_list(path[1], path[2], served)
         return None
 
     # --- verbs ----------------------------------------------------------------------------------------
@@ -178,7 +177,8 @@ class Handler(BaseHTTPRequestHandler):
             subresource=target.subresource,
             force=query.flag("force"),
         )
-        where = (resource, target.namespace)
+        stored = resources.find("events", "") if resource.group == "events.k8s.io" else resource
+        where = (stored, target.namespace)
         if target.verb == "get":
             return 200, self._show(resource, registry.get(*where, target.name))
         if target.verb == "list":
@@ -198,6 +198,8 @@ class Handler(BaseHTTPRequestHandler):
             ):
                 raise status.unsupported_media_type(content_type)
             patch = parse_body(body, content_type)
+            if stored is not resource and isinstance(patch, dict):
+                patch = events.to_core(patch)
             return 200, self._show(resource, registry.patch(*where, target.name, kind, patch, write))
         if target.verb == "apply":
             return self._apply(target, query, body, write)
@@ -221,8 +223,9 @@ class Handler(BaseHTTPRequestHandler):
             fault = required("fieldManager", "is required for apply patch")
             options = replace(resource, kind="PatchOptions", group="meta.k8s.io")
             raise status.invalid(options, "", [fault])
+        stored = resources.find("events", "") if resource.group == "events.k8s.io" else resource
         obj = self._object(resource, parse_body(body, "application/yaml"), query)
-        applied, created = self.server.registry.apply(resource, target.namespace, target.name, obj, write)
+        applied, created = self.server.registry.apply(stored, target.namespace, target.name, obj, write)
         return (201 if created else 200), self._show(resource, applied)
 
     def _dry_run(self, query: Query) -> bool:

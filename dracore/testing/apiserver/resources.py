@@ -120,9 +120,9 @@ RESOURCES: tuple[Resource, ...] = (
         schema.OPEN,
         short=("ev",),
         selectable={
-            "regarding.kind": _at("regarding", "kind"),
-            "regarding.name": _at("regarding", "name"),
-            "regarding.namespace": _at("regarding", "namespace"),
+            "regarding.kind": _at("involvedObject", "kind"),
+            "regarding.name": _at("involvedObject", "name"),
+            "regarding.namespace": _at("involvedObject", "namespace"),
             "reason": _at("reason"),
             "type": _at("type"),
         },

@@ -1,7 +1,7 @@
 """``python -m dracore.testing.kubelet``: the fake kubelet as a process, told what to do line by line.
 
 Each line on standard input is a JSON object with ``do`` and its arguments; each gets one JSON line on
-standard output, ``{"ok": true, ...}`` or ``{"ok": false, "error": text}``. End of input or SIGTERM ends the process.
+standard output, ``{"ok": true, ...}`` or ``{"ok": false, "error": text}``. End of input or SIGTERM ends it.
 
     {"do": "wait_driver", "driver": "gpu.example.com", "timeout": 10}
     {"do": "run_pod", "name": "p", "claims": ["c"], "uid": null, "retry_for": 5}

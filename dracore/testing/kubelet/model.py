@@ -65,8 +65,7 @@ class Container:
 
 
 def pod_uid(name: str, namespace: str = "default") -> str:
-    """The uid that a pod gets where none is given: the same for the same name, so tests can reserve
-    claims."""
+    """The uid of a pod where none is given: the same for the same name, so that tests can reserve claims."""
     return str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{name}.{namespace}.pod"))
 
 
@@ -90,8 +89,7 @@ class Pod:
         uid: str | None = None,
         containers: Iterable[Container] | None = None,
     ) -> Pod:
-        """A list of claims is one whose pod names equal the claims'; no containers: one that uses them
-        all."""
+        """A list of claims: their pod names equal their own. No containers: one that uses all claims."""
         named = dict(claims) if isinstance(claims, Mapping) else {claim: claim for claim in claims}
         if containers is None:
             containers = [Container("main", tuple(ContainerClaim(claim) for claim in named))]

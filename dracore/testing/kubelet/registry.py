@@ -14,7 +14,7 @@ from typing import Any
 import grpc
 
 from dracore.kubelet.wire import methods, registration_pb2
-from dracore.testing.kubelet.instance import OPTIONS
+from dracore.testing.kubelet.instance import OPTIONS, close_channel
 from dracore.testing.kubelet.model import KubeletError
 from dracore.testing.kubelet.plugins import Plugins
 
@@ -137,10 +137,13 @@ class PluginWatcher:
 
     def _handshake(self, path: str, stamp: Stamp) -> Registered:
         """GetInfo, validate, register, notify: in this order; raises KubeletError."""
-        with grpc.insecure_channel(f"unix:{path}", options=OPTIONS) as channel:
+        channel = grpc.insecure_channel(f"unix:{path}", options=OPTIONS)
+        try:
+            dialled = grpc.channel_ready_future(channel)
             try:
-                grpc.channel_ready_future(channel).result(timeout=DIAL_SECONDS)
+                dialled.result(timeout=DIAL_SECONDS)
             except grpc.FutureTimeoutError:
+                dialled.cancel()
                 raise KubeletError(f"RegisterPlugin error -- dial failed at socket {path}") from None
             try:
                 info = self._info(channel)
@@ -178,6 +181,8 @@ class PluginWatcher:
                     f"err: {error.details()}"
                 ) from None
             return Registered(stamp, info.name, endpoint)
+        finally:
+            close_channel(channel)
 
     def _info(self, channel: grpc.Channel) -> Any:
         call = channel.unary_unary(
