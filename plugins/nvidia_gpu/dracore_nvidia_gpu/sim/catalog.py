@@ -8,6 +8,7 @@ Two steps, so that a process that meets an existing simulation reads one JSON fi
 from __future__ import annotations
 
 import difflib
+import uuid
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -29,6 +30,7 @@ from dracore_nvidia_gpu.sim.hardware import (
     PciAddress,
     Platform,
     Product,
+    cpus,
 )
 from dracore_nvidia_gpu.sim.names import board_serial, gpu_uuid
 from dracore_nvidia_gpu.sim.rows import Row
@@ -108,7 +110,7 @@ def build(description: dict[str, Any]) -> NodeSpec:
         missing=frozenset(driver.items("missing", str, ())),
         machine=row.choice("machine", MACHINES, "x86_64"),
         gpus=tuple(_gpu(identity, index, gpu, products) for index, gpu in enumerate(row.rows("gpus"))),
-        numa={int(key): numa.text(key) for key in numa} if numa else {},
+        numa=_numa(numa) if numa else {},
         nvswitches=tuple(row.items("nvswitches", str, ())),
         fabric=_fabric(row.optional_row("fabric")),
         platform=_platform(row.optional_row("platform")),
@@ -130,10 +132,7 @@ def _family(product: Any) -> Any:
 
 def _gpu(node: str, position: int, row: Row, products: dict[str, Product]) -> GpuSpec:
     board = row.integer("board", position)
-    try:
-        pci = PciAddress.parse(row.text("pci"))
-    except ValueError as error:
-        raise SimulationError(str(error), where=f"{row.where}.pci") from error
+    pci = row.parsed("pci", PciAddress.parse, "the PCI address of a GPU (0000:01:00.0)")
     gpu = GpuSpec(
         position=position,
         minor=row.integer("minor", position),
@@ -156,12 +155,11 @@ def _product(key: str, row: Row, families: Row) -> Product:
     pci = row.row("pci")
     nvlink = row.optional_row("nvlink")
     mig = row.optional_row("mig")
-    major, _, minor = row.text("computeCapability").partition(".")
     product = Product(
         key=key,
         name=row.text("name"),
         architecture=row.choice("architecture", ARCHITECTURES),
-        compute_capability=(int(major), int(minor)),
+        compute_capability=row.parsed("computeCapability", _two_numbers, 'major and minor ("9.0")'),
         brand=row.choice("brand", BRANDS, "nvidia"),
         pci_device=pci.integer("device"),
         pci_subsystem=pci.integer("subsystem", 0),
@@ -216,7 +214,26 @@ def _profile(row: Row, geometry: Row, source: str, confidence: str) -> GiProfile
 def _fabric(row: Row | None) -> Fabric | None:
     if row is None:
         return None
-    return Fabric(row.choice("state", FABRIC_STATES), row.text("cluster"), row.integer("clique"))
+    return Fabric(
+        row.choice("state", FABRIC_STATES), row.parsed("cluster", _uuid, "a uuid"), row.integer("clique")
+    )
+
+
+def _numa(row: Row) -> dict[int, str]:
+    for key in row:
+        if not str(key).isdigit():  # a number in YAML, its text in JSON
+            raise SimulationError(f"expected the number of a NUMA node, found {key!r}", where=row.where)
+        row.parsed(key, cpus, "a list of CPUs (0-15,32-47)")
+    return {int(key): row.text(key) for key in row}
+
+
+def _two_numbers(text: str) -> tuple[int, int]:
+    major, minor = text.split(".")
+    return int(major), int(minor)
+
+
+def _uuid(text: str) -> str:
+    return str(uuid.UUID(text))
 
 
 def _platform(row: Row | None) -> Platform | None:

@@ -276,3 +276,12 @@ class NodeSpec:
             for profile in product.mig.profiles if product.mig else ():
                 if not profile.verified:
                     yield f"product {product.key}: MIG profile {profile.name}"
+
+
+def cpus(text: str) -> set[int]:
+    """The members of a list as the kernel writes it, ``0-15,32-47``. ValueError when it is none."""
+    members: set[int] = set()
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        members.update(range(int(first), int(last or first) + 1))
+    return members

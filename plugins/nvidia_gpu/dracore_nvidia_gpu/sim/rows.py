@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from dracore_nvidia_gpu.sim.errors import SimulationError
+
+T = TypeVar("T")
 
 _REQUIRED: Any = object()
 
@@ -18,14 +20,24 @@ class Row:
         if not isinstance(value, Mapping):
             raise SimulationError(f"expected a mapping, found {_kind(value)}", where=where)
         self._values = value
-        self._known: set[str] = set()
+        self._known: set[Any] = set()
         self.where = where
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self._values)
 
-    def text(self, key: str, default: Any = _REQUIRED) -> str:
+    def text(self, key: Any, default: Any = _REQUIRED) -> str:
         return str(self._take(key, str, default))
+
+    def parsed(self, key: Any, parse: Callable[[str], T], expected: str) -> T:
+        """A text that means something; :param parse: raises ValueError where it does not."""
+        text = self.text(key)
+        try:
+            return parse(text)
+        except ValueError:
+            raise SimulationError(
+                f"expected {expected}, found {text!r}", where=f"{self.where}.{key}"
+            ) from None
 
     def integer(self, key: str, default: Any = _REQUIRED) -> int:
         return int(self._take(key, int, default))
@@ -70,9 +82,9 @@ class Row:
     def done(self) -> None:
         for key in self._values:
             if key not in self._known:
-                raise self._wrong(str(key), "unknown key", str(key), sorted(self._known))
+                raise self._wrong(str(key), "unknown key", str(key), sorted(map(str, self._known)))
 
-    def _take(self, key: str, kind: Any, default: Any) -> Any:
+    def _take(self, key: Any, kind: Any, default: Any) -> Any:
         self._known.add(key)
         value = self._values.get(key)
         if value is None:

@@ -7,7 +7,7 @@ from ctypes import c_ulong, c_void_p, sizeof
 from typing import Any
 
 from dracore_nvidia_gpu.sim.codes import Code, Refused
-from dracore_nvidia_gpu.sim.hardware import FABRIC_STATES, GpuSpec, PciAddress
+from dracore_nvidia_gpu.sim.hardware import FABRIC_STATES, GpuSpec, PciAddress, cpus
 from dracore_nvidia_gpu.sim.skin.call import (
     ADDRESS,
     GPU,
@@ -48,7 +48,10 @@ exports = Exports()
 
 @exports.add("nvmlDeviceGetCpuAffinity", GPU, UINT, ADDRESS)
 def cpu_affinity(call: Call, device: Device, words: int, out: int | None) -> None:
-    _bits(out, words, _cpus(call.node.spec.numa.get(device.spec.numa)))
+    cpulist = call.node.spec.numa.get(device.spec.numa)
+    if cpulist is None:
+        raise Refused(Code.NOT_SUPPORTED)
+    _bits(out, words, cpus(cpulist))
 
 
 @exports.add("nvmlDeviceGetCpuAffinityWithinScope", GPU, UINT, ADDRESS, UINT)
@@ -69,16 +72,6 @@ def _in_node_scope(scope: int) -> None:
     """Sockets are not in the data; only the NUMA scope is."""
     if scope != SCOPE_NODE:
         raise Refused(Code.NOT_SUPPORTED if scope == 1 else Code.INVALID_ARGUMENT)
-
-
-def _cpus(cpulist: str | None) -> set[int]:
-    if cpulist is None:
-        raise Refused(Code.NOT_SUPPORTED)
-    cpus: set[int] = set()
-    for part in cpulist.split(","):
-        first, _, last = part.partition("-")
-        cpus.update(range(int(first), int(last or first) + 1))
-    return cpus
 
 
 def _bits(out: int | None, words: int, members: set[int]) -> None:
