@@ -290,8 +290,10 @@ class Publisher:
                 raise
             self._queue.add(name)
             return
+        # Without a write of this attempt, too: the answer to an earlier one may have been lost.
+        news = plan.writes > 0 or state.settled is not desired
         state.settled, state.generation, state.problem = desired, plan.generation, ""
-        if plan.writes or state.published is None:
+        if news:
             state.published = self._now()
             self._observer.published(name, plan.generation, len(desired.specs))
         if repair:
