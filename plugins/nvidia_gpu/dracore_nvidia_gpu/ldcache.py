@@ -15,16 +15,19 @@ _ENTRY = struct.Struct("=iIIIQ")  # flags, key, value, os version, hardware capa
 _OLD_ENTRY_SIZE = 12
 
 
-def library_folders(path: str) -> tuple[str, ...]:
-    """The folders of all NVIDIA libraries that the cache knows, in its order; () where it cannot be read."""
+DRIVER_LIBRARIES = ("libcuda.so", "libnvidia-ml.so")
+
+
+def library_folders(path: str, names: tuple[str, ...] = DRIVER_LIBRARIES) -> tuple[str, ...]:
+    """The folders of libraries whose names begin so, in the cache's order; () where it cannot be read."""
     try:
         with open(path, "rb") as file:
-            return _folders(file.read())
+            return _folders(file.read(), names)
     except (OSError, struct.error, ValueError):
         return ()
 
 
-def _folders(data: bytes) -> tuple[str, ...]:
+def _folders(data: bytes, names: tuple[str, ...]) -> tuple[str, ...]:
     base = 0
     if data.startswith(_OLD_MAGIC):  # an old cache with the new one behind it, aligned to 8
         (count,) = struct.unpack_from("=I", data, len(_OLD_MAGIC))
@@ -35,7 +38,7 @@ def _folders(data: bytes) -> tuple[str, ...]:
     folders: dict[str, None] = {}
     for index in range(count):
         _, key, value, _, _ = _ENTRY.unpack_from(data, base + _HEADER.size + index * _ENTRY.size)
-        if _text(data, base + key).startswith(("libcuda.so", "libnvidia-ml.so")):
+        if _text(data, base + key).startswith(names):
             folders[os.path.dirname(_text(data, base + value))] = None
     return tuple(folders)
 
