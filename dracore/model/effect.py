@@ -46,8 +46,13 @@ class Node(Protocol):
     name: str
     """The Kubernetes node's name."""
     driver: str
-    claim_dir: Path
-    """A folder for files of effects, below the plugin folder; kept across restarts."""
+
+    @property
+    def dir(self) -> Path:
+        """A folder of this effect alone, below the plugin folder; made when first asked for, kept across
+        restarts, removed after the revert. It outlives a claim where several hold the effect.
+        """
+        ...
 
     def session(self, plugin: str) -> Any:
         """What ``dra_start`` of `plugin` returned. None where it is not running (it drains)."""

@@ -1,6 +1,6 @@
 """What the claim engine needs of the rest of the process; the composition root brings it.
 
-Siblings never import each other, so discovery, configuration, the API and the kubelet stand here as protocols.
+Siblings never import each other: discovery, configuration, the API and the kubelet stand here as protocols.
 """
 
 from __future__ import annotations

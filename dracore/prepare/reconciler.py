@@ -1,24 +1,303 @@
-"""Asks the API server whether what is prepared is still wanted."""
+"""Asks the API server whether what is prepared is still wanted, and the node whether it is still there.
+
+For claims that the kubelet never unprepares: its own record lost, a pod deleted by force while the driver was
+down. Nothing is released on doubt.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
+from dracore.errors import DracoreError, NotFound
+from dracore.model.effect import Absent, Present
+from dracore.prepare import holdings, recovery
 from dracore.prepare.engine import Engine
+from dracore.prepare.holdings import Held
+from dracore.prepare.records import Record
+from dracore.prepare.snapshot import Drift
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Seconds."""
+
+    interval: float = 600.0
+    """From look to look."""
+    confirm: float = 90.0
+    """Between the two looks that must say the same before a claim is released."""
+    first_retry: float = 5.0
+    last_retry: float = 60.0
+    """Backoff after a look that ended in doubt, and for reverts that fail."""
+    idle: float = 5.0
+    """Longest sleep: how soon it is seen that this instance may reconcile, or has something to revert."""
+    request: float = 10.0
+    """For one question to the API server."""
+
+
+class ReconcileCall:
+    """The reconciler's own :class:`~dracore.model.answer.Call`: nobody waits for its answer."""
+
+    def __init__(self, seconds: float, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._end = clock() + seconds
+
+    def time_left(self) -> float:
+        return max(0.0, self._end - self._clock())
+
+    def alive(self) -> bool:
+        return True
 
 
 class Reconciler:
-    """Looks at start, every 10 minutes, on demand, and 90 s after a look that found a claim gone."""
+    """Looks at start, every 10 minutes, on demand, and 90 s after a look that found a claim gone.
 
-    def __init__(self, engine: Engine, *, allowed: Callable[[], bool] = lambda: True) -> None:
-        """`allowed`: asked before each step (:meth:`Instances.is_publisher`)."""
+    :param allowed: asked before each step (:meth:`Instances.is_publisher`): one instance reconciles.
+    :param on_drift: told when an effect is found undone, and when it is there again.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        allowed: Callable[[], bool] = lambda: True,
+        on_drift: Callable[[Drift], None] = lambda _: None,
+        timings: Timings = Timings(),
+    ) -> None:
+        self._engine = engine
+        self._kit = engine.kit
+        self._allowed = allowed
+        self._on_drift = on_drift
+        self._timings = timings
+        self._monotonic = self._kit.clock.monotonic
+        self._missing: dict[str, tuple[float, str]] = {}
+        self._began: float | None = None
+        self._unswept = self._kit.journal.fresh
+        self._retry = 0.0
+        self._revert_retry = 0.0
+        self._stopping = threading.Event()
+        self._kicked = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    # --- life ---------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        raise NotImplementedError
+        self._thread = threading.Thread(target=self._run, name="reconciler", daemon=True)
+        self._thread.start()
 
     def stop(self) -> None:
-        raise NotImplementedError
+        """Ends the thread; a running release is finished."""
+        self._stopping.set()
+        self._kit.pending.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
 
     def kick(self) -> None:
         """Look now."""
-        raise NotImplementedError
+        self._kicked.set()
+        self._kit.pending.set()
+
+    def _run(self) -> None:
+        next_look = next_drain = self._monotonic()
+        while not self._stopping.is_set():
+            try:
+                if self._allowed():
+                    now = self._monotonic()
+                    if now >= next_drain or self._kit.pending.is_set():
+                        self._kit.pending.clear()
+                        next_drain = self._monotonic() + self._drain()
+                    if now >= next_look or self._kicked.is_set():
+                        self._kicked.clear()
+                        next_look = self._monotonic() + self.look()
+            except Exception:  # noqa: BLE001
+                # A defect must not end the loop that releases what nobody else will.
+                _log.exception("the reconciler's look failed")
+                next_look = self._monotonic() + self._timings.last_retry
+            wake = min(next_look, next_drain) - self._monotonic()
+            self._kit.pending.wait(max(0.05, min(wake, self._timings.idle)))
+
+    def _drain(self) -> float:
+        """Reverts what is left; answers when to try again."""
+        failures = self._engine.drain()
+        for error in failures:
+            _log.warning("still to be undone: %s", error)
+        if not failures:
+            self._revert_retry = 0.0
+            return self._timings.idle
+        self._revert_retry = self._next(self._revert_retry)
+        return self._revert_retry
+
+    def _next(self, retry: float) -> float:
+        return min(max(self._timings.first_retry, retry * 2), self._timings.last_retry)
+
+    # --- one look -----------------------------------------------------------------------------------
+
+    def look(self) -> float:
+        """Looks at every record once; answers in how many seconds to look again."""
+        if self._began is None:
+            self._began = self._monotonic()
+        doubt = self._look_at_claims()
+        if self._allowed():
+            self.look_at_effects()
+        if doubt is not None:
+            _log.info("nothing is released on doubt: %s", doubt)
+            self._retry = self._next(self._retry)
+            return self._retry
+        self._retry = 0.0
+        waits = [since + self._timings.confirm - self._monotonic() for since, _ in self._missing.values()]
+        if self._unswept:
+            waits.append(self._began + self._timings.confirm - self._monotonic())
+        # A claim that pods still use is looked at again after another 90 s.
+        waits = [wait if wait > 0 else self._timings.confirm for wait in waits]
+        return min([self._timings.interval, *waits])
+
+    def _look_at_claims(self) -> DracoreError | None:
+        known = self._engine.records()
+        ripe: list[tuple[Record, str]] = []
+        doubt: DracoreError | None = None
+        for record in known:
+            if self._stopping.is_set() or not self._allowed():
+                return None
+            if record.state not in ("prepared", "waiting"):
+                continue  # somebody is at it, or the drain is
+            uid = record.ref.uid
+            try:
+                reason = self._why_unwanted(record)
+            except DracoreError as error:
+                doubt = error
+                break
+            if not reason:
+                self._missing.pop(uid, None)
+                continue
+            since, _ = self._missing.setdefault(uid, (self._monotonic(), reason))
+            if self._monotonic() - since >= self._timings.confirm:
+                ripe.append((record, reason))
+        uids = {record.ref.uid for record in known}
+        self._missing = {uid: seen for uid, seen in self._missing.items() if uid in uids}
+        sweep = (
+            self._unswept
+            and doubt is None
+            and self._began is not None
+            and self._monotonic() - self._began >= self._timings.confirm
+        )
+        if not ripe and not sweep:
+            return doubt
+        try:
+            users = self._kit.pods.users(self._kit.driver) or {}
+        except DracoreError as error:
+            return error
+        for record, reason in ripe:
+            if self._allowed():
+                self._release(record, reason, users)
+        if sweep and self._allowed():
+            self._sweep(users)
+        return doubt
+
+    def _why_unwanted(self, record: Record) -> str:
+        """Why nobody wants a claim prepared here any more; empty: it is wanted.
+
+        :raises DracoreError: the API server does not say.
+        """
+        self._kit.seam("api.get.before", record.ref.uid)
+        try:
+            claim = self._kit.claims.get(record.ref, self._timings.request)
+        except NotFound:
+            return "the claim is gone"
+        finally:
+            self._kit.seam("api.get.after", record.ref.uid)
+        if claim.ref.uid != record.ref.uid:
+            return "the claim was replaced by another of its name"
+        if not claim.allocated:
+            return "the claim is not allocated any more"
+        if claim.digest() != record.digest:
+            return "the claim has another allocation"
+        if not claim.reserved_for:
+            return "the claim is reserved for nobody"
+        return ""
+
+    def _release(self, record: Record, reason: str, users: Mapping[str, Sequence[str]]) -> None:
+        if record.ref.uid in users:
+            _log.info("claim %s: %s, but %s uses it", record.ref.uid, reason, users[record.ref.uid])
+            return
+        try:
+            released = self._engine.release(record, reason)
+        except DracoreError as error:
+            self._kit.reports.event("ReleaseFailed", f"{reason}; {error}", claim=record.ref)
+            return
+        if released:
+            self._missing.pop(record.ref.uid, None)
+            self._kit.reports.count("reconcile_releases_total")
+            self._kit.reports.event(
+                "ClaimReleased", f"released without the kubelet: {reason}", claim=record.ref, warning=False
+            )
+
+    def _sweep(self, users: Mapping[str, Sequence[str]]) -> None:
+        """Files of claims that a lost journal knew, save those that containers may still be started with."""
+        done = recovery.Recovered()
+        recovery.sweep_cdi(self._kit, users.keys(), done)
+        if not done.failures:
+            self._unswept = bool(users.keys() - {record.ref.uid for record in self._engine.records()})
+
+    # --- drift --------------------------------------------------------------------------------------
+
+    def look_at_effects(self) -> list[Drift]:
+        """Probes every effect; reports those that changed, and repairs the ones that may be. Answers all
+        that is not as it should be."""
+        drifts = []
+        for known in self._kit.journal.read(holdings.every):
+            if self._stopping.is_set() or not self._allowed():
+                break
+            seen = self._engine.effects.check_present(known.key, recovery.time_left)
+            if seen is None:
+                continue
+            held, found = seen
+            text = ""
+            if isinstance(found, Absent):
+                text = f"{held.kind} {held.key} was undone by somebody"
+            elif isinstance(found, Present):
+                if found.outcome is not None and not held.drift and found.outcome != held.outcome:
+                    text = (
+                        f"{held.kind} {held.key} is {found.outcome!r} now, and was made as {held.outcome!r}"
+                    )
+            else:
+                continue
+            drift = self._engine.mark_drift(held.key, text)
+            if drift is None:
+                continue
+            if text != known.drift:
+                self._report(drift)
+            if text and not self._repair(held, drift):
+                drifts.append(drift)
+        return drifts
+
+    def _report(self, drift: Drift) -> None:
+        if drift.text:
+            self._kit.reports.count("drift_total")
+            self._kit.reports.event("EffectDrifted", drift.text)
+        self._on_drift(drift)
+
+    def _repair(self, held: Held, drift: Drift) -> bool:
+        """A full prepare of every claim that holds it; never of one effect under a running container."""
+        cls = self._kit.hooks.effect_type(self._kit.driver, held.kind)
+        claims = [holder for holder in drift.holders if not holder.startswith("plugin:")]
+        if cls is None or not cls.repairable or len(claims) < len(drift.holders):
+            return False
+        suspended = [self._engine.suspend(uid, f"a repair: {drift.text}") for uid in claims]
+        repaired = True
+        for record in suspended:
+            if record is None:
+                repaired = False
+                continue
+            try:
+                self._engine.repair(record.ref, ReconcileCall(recovery.TIME, self._monotonic))
+            except DracoreError as error:
+                repaired = False
+                self._kit.reports.event("RepairFailed", str(error), claim=record.ref)
+        if repaired:
+            self._report(Drift(drift.kind, drift.key, drift.holders, drift.devices, ""))
+        return repaired

@@ -1,0 +1,247 @@
+"""Bringing journal and node together: after a reboot, after a crash, after a damaged journal."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
+
+from dracore.errors import DracoreError
+from dracore.prepare import holdings, records
+from dracore.prepare.effects import Effects
+from dracore.prepare.kit import Kit
+from dracore.prepare.locks import Lock, digest
+from dracore.prepare.records import DeviceRecord
+from dracore.prepare.release import release
+from dracore.prepare.transaction import Tx
+
+TIME = 45.0
+"""Seconds that one effect of a recovery is told to have."""
+
+
+@dataclass
+class Recovered:
+    """What a recovery did, for the log."""
+
+    released: list[str] = field(default_factory=list)
+    """Claims (uids) whose prepare or unprepare had died."""
+    rewritten: list[str] = field(default_factory=list)
+    """Claims whose CDI files were gone or different."""
+    swept: list[str] = field(default_factory=list)
+    failures: list[DracoreError] = field(default_factory=list)
+    """What could not be undone yet; it is tried again."""
+
+
+def time_left() -> float:
+    return TIME
+
+
+def after_start(kit: Kit) -> None:
+    """First of all, before any plugin holds anything: what a reboot or a damaged journal changes in it.
+
+    Effects that do not survive a reboot are forgotten, those that may are looked at before they count.
+    Prepared claims become waiting: their next prepare runs the hooks again under the same CDI ids, and
+    unprepare or the reconciler releases them.
+    """
+    boot, salvaged = kit.journal.read(lambda tx: (tx.meta("boot"), tx.meta("salvaged")))
+    if boot == kit.boot_id and not salvaged:
+        return
+    found = kit.journal.read(holdings.every)
+    gone: list[str] = []
+    doubtful: list[str] = []
+    rebooted = boot is not None and boot != kit.boot_id
+    for held in found:
+        cls = kit.hooks.effect_type(kit.driver, held.kind)
+        if rebooted and cls is not None and cls.reboot == "gone":
+            gone.append(held.key)
+        elif held.state == "applied" and cls is not None and (salvaged or cls.reboot == "probe"):
+            doubtful.append(held.key)
+
+    def work(tx: Tx) -> None:
+        if tx.meta("boot") != boot:
+            return  # another instance has just done it
+        why = "the node was rebooted" if rebooted else "the journal was damaged"
+        for key in gone:
+            for holder in holdings.holders(tx, key):
+                tx.note(holder, "gone", why, key=key)
+            holdings.forget(tx, key)
+        for key in doubtful:
+            holdings.drifted(tx, key, f"not looked at since {why}")
+        if rebooted:
+            for record in records.every(tx):
+                if record.state == "prepared":
+                    records.move(tx, record.ref.uid, "waiting", awaited=f"its next prepare: {why}")
+                    tx.note(record.ref.uid, "waiting", why)
+        tx.set_meta("boot", kit.boot_id)
+        tx.execute("DELETE FROM meta WHERE name = 'salvaged'")
+
+    kit.journal.write("meta.boot", work)
+
+
+def recover(kit: Kit, effects: Effects) -> Recovered:
+    """Undoes what died half-way, checks what must be there, sweeps what nobody knows.
+
+    Passes over what a live instance has locked. Never fails for one claim or effect: what could not be done
+    stays in the journal and in the answer.
+    """
+    done = Recovered()
+    for held in kit.journal.read(holdings.every):
+        if held.drift and held.state == "applied":
+            effects.check_present(held.key, time_left)
+    finish_dead(kit, effects, done)
+    _release_disabled(kit, effects, done)
+    done.failures += effects.drain(time_left)
+    _check_files(kit, done)
+    _sweep_folders(kit, done)
+    kit.locks.sweep()
+    if not kit.journal.fresh:
+        sweep_cdi(kit, (), done)
+    return done
+
+
+def finish_dead(kit: Kit, effects: Effects, done: Recovered) -> None:
+    """Releases claims whose prepare or unprepare did not live to its end: such a record with a free lock."""
+    for record in kit.journal.read(lambda tx: records.every(tx, unsettled=True)):
+        if record.state == "waiting":
+            continue
+        uid = record.ref.uid
+        lock = kit.locks.claim(uid)
+        try:
+            if not lock.acquire(0):
+                continue
+            try:
+                now = kit.journal.read(lambda tx, uid=uid: records.get(tx, uid))  # type: ignore[misc]
+                if now is not None and now.state in ("preparing", "releasing"):
+                    release(kit, effects, uid, time_left, f"its {now.state} had not come to an end")
+                    done.released.append(uid)
+            finally:
+                lock.release()
+        except DracoreError as error:
+            done.failures.append(error)
+
+
+def renew_devices(kit: Kit) -> bool:
+    """After a reboot: which hardware the records of waiting claims mean now; the name decides.
+
+    Until then their old identities could stand in the way of a claim whose device got one of them.
+    Answers whether none are left to renew.
+    """
+    if not kit.devices.ready():
+        return False
+
+    def stale(tx: Tx) -> list[tuple[str, int, DeviceRecord]]:
+        uids = tx.rows("SELECT DISTINCT uid FROM devices WHERE boot != ?", (kit.boot_id,))
+        return [
+            (uid, position, device)
+            for (uid,) in uids
+            for position, device in enumerate(records.devices(tx, uid))
+            if device.boot != kit.boot_id
+        ]
+
+    changes = []
+    for uid, position, old in kit.journal.read(stale):
+        now = kit.devices.find(old.pool, old.device)
+        if now is not None and now[0].description == old.description:
+            occupies = {} if old.admin else dict(now[0].occupies)
+            new = replace(old, identity=now[0].identity, occupies=occupies, boot=kit.boot_id)
+            changes.append((uid, position, old, new))
+
+    def renew(tx: Tx) -> None:
+        for uid, position, old, new in changes:
+            current = records.devices(tx, uid)
+            if position < len(current) and current[position] == old:
+                records.renew_device(tx, uid, position, old, new)
+
+    if changes:
+        kit.journal.write("devices.renew", renew)
+    return True
+
+
+def sweep_cdi(kit: Kit, keep: Collection[str], done: Recovered) -> None:
+    """Removes CDI files of claims that neither the journal nor `keep` knows."""
+    try:
+        swept = kit.cdi.sweep(lambda: kit.journal.read(records.uids) | set(keep))
+        done.swept += swept
+        # A claim that another instance prepared in just this moment, over an old file of its own name.
+        for uid in kit.journal.read(records.uids) if swept else ():
+            specs = kit.journal.read(lambda tx, uid=uid: records.specs(tx, uid))  # type: ignore[misc]
+            if not specs.keys().isdisjoint(swept):
+                _restore(kit, uid)
+    except DracoreError as error:
+        done.failures.append(error)
+
+
+def _release_disabled(kit: Kit, effects: Effects, done: Recovered) -> None:
+    """What plugins hold that are not enabled any more."""
+    enabled = {f"plugin:{name}" for name in kit.hooks.plugins(kit.driver)}
+    for holder in kit.journal.read(holdings.plugin_holders) - enabled:
+        try:
+            effects.release(holder, time_left)
+        except DracoreError as error:
+            done.failures.append(error)
+    for key in kit.journal.read(holdings.unheld):  # out of a damaged journal
+        kit.journal.write(f"effect.unheld {key}", lambda tx, key=key: _unhold(tx, key))  # type: ignore[misc]
+
+
+def _unhold(tx: Tx, key: str) -> None:
+    if not holdings.holders(tx, key):
+        holdings.reverting(tx, key)
+
+
+def _check_files(kit: Kit, done: Recovered) -> None:
+    for record in kit.journal.read(records.every):
+        if record.state != "prepared":
+            continue
+        uid = record.ref.uid
+        specs = kit.journal.read(lambda tx, uid=uid: records.specs(tx, uid))  # type: ignore[misc]
+        if kit.cdi.intact(specs):
+            continue
+        try:
+            if _restore(kit, uid):
+                done.rewritten.append(uid)
+        except DracoreError as error:
+            done.failures.append(error)
+
+
+def _restore(kit: Kit, uid: str) -> bool:
+    """Writes the CDI files of a prepared claim again, unless somebody is at the claim."""
+    lock = kit.locks.claim(uid)
+    if not lock.acquire(0):
+        return False
+    try:
+        record, specs = kit.journal.read(lambda tx: (records.get(tx, uid), records.specs(tx, uid)))
+        if record is None or record.state != "prepared" or kit.cdi.intact(specs):
+            return False
+        kit.cdi.write(specs)
+        return True
+    finally:
+        lock.release()
+
+
+def _sweep_folders(kit: Kit, done: Recovered) -> None:
+    """Folders of claims and effects that the journal does not know. Anything else there is not ours."""
+
+    def effects(tx: Tx) -> set[str]:
+        return {digest(row[0]) for row in tx.rows("SELECT key FROM effects")}
+
+    _sweep(kit, "claims", records.uids, kit.locks.claim, done)
+    _sweep(kit, "effects", effects, kit.locks.key_of, done)
+
+
+def _sweep(
+    kit: Kit, sort: str, read: Callable[[Tx], set[str]], lock_of: Callable[[str], Lock], done: Recovered
+) -> None:
+    folder = kit.folder / sort
+    names = [entry.name for entry in os.scandir(folder) if entry.is_dir()] if folder.is_dir() else []
+    for name in sorted(set(names) - kit.journal.read(read)):
+        lock = lock_of(name)
+        if not lock.acquire(0):
+            continue
+        try:
+            # Again, under its lock: whoever made it may not have been known yet.
+            if name not in kit.journal.read(read):
+                shutil.rmtree(folder / name, ignore_errors=True)
+                done.swept.append(name)
+        finally:
+            lock.release()

@@ -1,0 +1,168 @@
+"""A damaged journal: what can still be read of it, and what must be said about the rest.
+
+Nothing that was read is trusted to be whole. Claims come back as waiting (their next prepare runs all hooks
+again, unprepare and the reconciler release them), effects are probed on the node before they count.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dracore.prepare.schema import STEPS
+
+_TABLES = {
+    "meta": ("name",),
+    "claims": ("uid",),
+    "devices": ("uid", "position"),
+    "occupied": ("unit", "shared", "pool", "device", "uid", "position"),
+    "specs": ("uid", "name"),
+    "effects": ("key",),
+    "holders": ("key", "holder"),
+    "health": ("plugin", "device", "key", "effect"),
+}
+
+
+@dataclass
+class Salvaged:
+    """Rows out of a damaged journal.
+
+    :param aside: where the damaged file lies now.
+    :param damage: what SQLite says about it.
+    :param incomplete: tables of which rows may be missing.
+    :param left: effects that nobody holds any more as far as can be read, and that are left on the node.
+    """
+
+    aside: Path
+    damage: str
+    rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    incomplete: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+
+    def summary(self) -> str:
+        """One line for an event."""
+        claims, effects = len(self.rows.get("claims", ())), len(self.rows.get("effects", ()))
+        text = (
+            f"the journal was damaged ({self.damage}) and is set aside as {self.aside.name}; "
+            f"{claims} claims and {effects} effects could be read and are checked on the node"
+        )
+        if self.incomplete:
+            text += "; rows may be missing from: " + ", ".join(self.incomplete)
+        if self.left:
+            text += "; left on the node, held by nobody known: " + ", ".join(self.left)
+        return text
+
+
+def read(aside: Path, damage: str) -> Salvaged:
+    """Reads what SQLite still gives, from both ends of each table."""
+    saved = Salvaged(aside, damage)
+    try:
+        connection = sqlite3.connect(aside)
+    except sqlite3.Error:
+        saved.incomplete = list(_TABLES)
+        return saved
+    connection.row_factory = sqlite3.Row
+    try:
+        for table, keys in _TABLES.items():
+            found: dict[tuple[Any, ...], dict[str, Any]] = {}
+            whole = False
+            for direction in ("ASC", "DESC"):
+                order = ", ".join(f"{key} {direction}" for key in keys)
+                whole = _collect(connection, f"SELECT * FROM {table} ORDER BY {order}", keys, found)  # noqa: S608
+                if whole:
+                    break
+            else:
+                _collect(connection, f"SELECT * FROM {table} NOT INDEXED", keys, found)  # noqa: S608
+            saved.rows[table] = list(found.values())
+            if not whole:
+                saved.incomplete.append(table)
+    finally:
+        with contextlib.suppress(sqlite3.Error):
+            connection.close()
+    _drop_unheld(saved)
+    return saved
+
+
+def write(connection: sqlite3.Connection, saved: Salvaged) -> None:
+    """Puts the rows into a new journal."""
+    columns = _columns()
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for table, rows in saved.rows.items():
+            for row in rows:
+                known = {name: value for name, value in row.items() if name in columns[table]}
+                names, marks = ", ".join(known), ", ".join("?" * len(known))
+                with contextlib.suppress(sqlite3.IntegrityError):  # a row that lost a needed value
+                    connection.execute(
+                        f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({marks})",  # noqa: S608
+                        tuple(known.values()),
+                    )
+        connection.execute(
+            "UPDATE claims SET state = 'waiting', awaited = 'its next prepare: the journal was damaged'"
+            " WHERE state = 'prepared'"
+        )
+        # A counter that was lost must not give numbers again that rows still carry.
+        highest = connection.execute(
+            "SELECT max(coalesce((SELECT max(attempt) FROM claims), 0),"
+            " coalesce((SELECT max(seq) FROM effects), 0), coalesce((SELECT max(seq) FROM holders), 0),"
+            " coalesce((SELECT value FROM meta WHERE name = 'counter'), 0)) + 1000"
+        ).fetchone()[0]
+        connection.execute("INSERT OR REPLACE INTO meta (name, value) VALUES ('counter', ?)", (highest,))
+        connection.execute("INSERT OR REPLACE INTO meta (name, value) VALUES ('salvaged', 1)")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _collect(
+    connection: sqlite3.Connection,
+    query: str,
+    keys: tuple[str, ...],
+    found: dict[tuple[Any, ...], dict[str, Any]],
+) -> bool:
+    """Adds rows until SQLite gives up; answers whether it reached the end."""
+    try:
+        for row in _each(connection, query):
+            found.setdefault(tuple(row[key] for key in keys), row)
+    except sqlite3.Error:
+        return False
+    return True
+
+
+def _each(connection: sqlite3.Connection, query: str) -> Iterator[dict[str, Any]]:
+    for row in connection.execute(query):
+        yield dict(row)
+
+
+def _drop_unheld(saved: Salvaged) -> None:
+    """An effect whose holders may merely be unreadable must not be reverted under a running container."""
+    if "holders" not in saved.incomplete and "claims" not in saved.incomplete:
+        return
+    held = {row["key"] for row in saved.rows.get("holders", ())}
+    kept = []
+    for row in saved.rows.get("effects", ()):
+        if row["key"] in held:
+            kept.append(row)
+        else:
+            saved.left.append(f"{row['kind']} {row['key']}")
+    saved.rows["effects"] = kept
+
+
+def _columns() -> dict[str, set[str]]:
+    """The columns of each table, as this version makes them."""
+    connection = sqlite3.connect(":memory:")
+    try:
+        for step in STEPS:
+            for statement in step:
+                connection.execute(statement)
+        return {
+            table: {row[1] for row in connection.execute(f"PRAGMA table_info({table})")} for table in _TABLES
+        }
+    finally:
+        connection.close()

@@ -1,0 +1,104 @@
+"""The journal's tables and their version.
+
+A MINOR step only adds tables or nullable columns, so that the instance before it works on; statements name
+their columns. A newer MAJOR is refused.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from dracore.errors import JournalError, JournalTooNew
+
+MAJOR = 1
+MINOR = 0
+APPLICATION_ID = 0x64726131
+"""Marks the file as a journal (``dra1``), so that no other SQLite file is taken for one."""
+
+# What each MINOR brings. Never edited after a release; a new MINOR appends one entry.
+STEPS: tuple[tuple[str, ...], ...] = (
+    (
+        # boot id, the counter behind attempts and the order of holds, what a repair left to do
+        "CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID",
+        """CREATE TABLE claims (
+            uid TEXT PRIMARY KEY, namespace TEXT NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL,
+            attempt INTEGER NOT NULL, digest TEXT NOT NULL, boot TEXT NOT NULL, response TEXT,
+            awaited TEXT, error TEXT, since REAL NOT NULL)""",
+        # Few claims are ever in another state: recovery finds them without reading the others.
+        "CREATE INDEX claims_unsettled ON claims(state) WHERE state != 'prepared'",
+        # One row a result. `boot`: the boot in which identity and occupies were true.
+        """CREATE TABLE devices (
+            uid TEXT NOT NULL, position INTEGER NOT NULL, request TEXT NOT NULL, pool TEXT NOT NULL,
+            device TEXT NOT NULL, share TEXT NOT NULL, admin INTEGER NOT NULL, plugin TEXT NOT NULL,
+            identity TEXT NOT NULL, description TEXT NOT NULL, occupies TEXT NOT NULL, boot TEXT NOT NULL,
+            facts TEXT, status TEXT, metadata TEXT, PRIMARY KEY (uid, position)) WITHOUT ROWID""",
+        # The overlap guard's index: who occupies a unit, without reading other units.
+        """CREATE TABLE occupied (
+            unit TEXT NOT NULL, shared INTEGER NOT NULL, pool TEXT NOT NULL, device TEXT NOT NULL,
+            uid TEXT NOT NULL, position INTEGER NOT NULL, amount INTEGER NOT NULL,
+            PRIMARY KEY (unit, shared, pool, device, uid, position)) WITHOUT ROWID""",
+        """CREATE TABLE specs (
+            uid TEXT NOT NULL, name TEXT NOT NULL, content TEXT NOT NULL, PRIMARY KEY (uid, name))""",
+        """CREATE TABLE effects (
+            key TEXT PRIMARY KEY, kind TEXT NOT NULL, params TEXT NOT NULL, before TEXT, outcome TEXT,
+            state TEXT NOT NULL, seq INTEGER NOT NULL, distribution TEXT NOT NULL,
+            may_defer INTEGER NOT NULL, error TEXT, drift TEXT, since REAL NOT NULL)""",
+        "CREATE INDEX effects_pending ON effects(state) WHERE state != 'applied'",
+        "CREATE INDEX effects_kind ON effects(kind)",
+        """CREATE TABLE holders (
+            key TEXT NOT NULL, holder TEXT NOT NULL, seq INTEGER NOT NULL,
+            PRIMARY KEY (key, holder)) WITHOUT ROWID""",
+        "CREATE INDEX holders_order ON holders(holder, seq)",
+        """CREATE TABLE health (
+            plugin TEXT NOT NULL, device TEXT NOT NULL, key TEXT NOT NULL, effect TEXT NOT NULL,
+            value TEXT NOT NULL, time_added TEXT NOT NULL, message TEXT NOT NULL,
+            PRIMARY KEY (plugin, device, key, effect)) WITHOUT ROWID""",
+        """CREATE TABLE instances (
+            id TEXT PRIMARY KEY, ordinal INTEGER NOT NULL, started REAL NOT NULL,
+            registered INTEGER NOT NULL, pid INTEGER NOT NULL) WITHOUT ROWID""",
+        """CREATE TABLE timeline (
+            id INTEGER PRIMARY KEY, at REAL NOT NULL, uid TEXT NOT NULL, what TEXT NOT NULL,
+            kind TEXT NOT NULL, key TEXT NOT NULL, text TEXT NOT NULL)""",
+    ),
+)
+
+
+def version_of(connection: sqlite3.Connection) -> tuple[int, int] | None:
+    """MAJOR and MINOR of an open journal; None where it is empty.
+
+    :raises JournalError: a SQLite file that is no journal.
+    :raises JournalTooNew: a newer MAJOR.
+    """
+    number = connection.execute("PRAGMA user_version").fetchone()[0]
+    if number == 0:
+        if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+            raise JournalError("the file is a SQLite database, but not a journal of dracore")
+        return None
+    if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+        raise JournalError("the file is a SQLite database, but not a journal of dracore")
+    major, minor = divmod(number, 1000)
+    if major > MAJOR:
+        raise JournalTooNew(
+            f"the journal has version {major}.{minor} and this dracore reads {MAJOR}.x; nothing was changed",
+            fix="run the newer dracore again, or let it release all claims of this node first",
+        )
+    return major, minor
+
+
+def bring_up(connection: sqlite3.Connection) -> None:
+    """Creates the tables, or adds what a later MINOR brought. Safe beside another process doing the same."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        found = version_of(connection)
+        have = found[1] if found else -1
+        if have < MINOR:
+            for step in STEPS[have + 1 :]:
+                for statement in step:
+                    connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {MAJOR * 1000 + MINOR}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
