@@ -20,13 +20,13 @@ from dracore.plugins import Plugins, nearest
 class Group:
     """Results that one config shares by one strategy; ``dra_share`` is called once for them.
 
-    :param results: their places in ``claim.results``. Admin access shares nothing and stands in no group.
+    :param members: their places in ``claim.results``. Admin access shares nothing and stands in no group.
     """
 
     plugin: str
     strategy: str
     params: Any
-    results: tuple[int, ...]
+    members: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,321 @@
+"""The current devices of one driver: whoever asks gets the last view, whoever subscribes each new one."""
+
+from __future__ import annotations
+
+import datetime
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from dracore.errors import DracoreError
+from dracore.inventory.merge import Merge, Problem, View
+from dracore.inventory.ports import Contexts, Filter, HealthStore, Hooks, Prepared, Reports
+from dracore.inventory.runner import Answer, Runner, State, Times
+from dracore.model.claim import ClaimRef
+from dracore.model.device import Device, Discovery, Pool, Taint
+from dracore.model.prepared import Check, Health
+
+STOP_SECONDS = 10.0
+"""How long one plugin may take to come out of a hook when the process stops."""
+
+
+@dataclass(frozen=True, slots=True)
+class PluginStatus:
+    """One plugin of the driver, for status. `error` is why it failed or has no answer yet."""
+
+    plugin: str
+    state: State
+    error: str
+
+
+class Inventory:
+    """Discovers, merges, shapes and keeps the devices of one driver.
+
+    :param pool: the name of the node's own pool: the node's.
+    :param contexts: gives hooks their contexts, and brackets ``dra_start``.
+    :param health: keeps taints over restarts.
+    :param prepared: what claims have prepared; such a device stays, with a taint, when it vanishes.
+    :param offered: the filter of the node configuration.
+    :param elsewhere: whether a required plugin of another driver has started.
+    """
+
+    def __init__(
+        self,
+        driver: str,
+        pool: str,
+        hooks: Hooks,
+        contexts: Contexts,
+        health: HealthStore,
+        *,
+        prepared: Prepared = tuple,
+        offered: Filter | None = None,
+        reports: Reports | None = None,
+        elsewhere: Callable[[str], bool] = lambda plugin: True,
+        times: Times = Times(),  # noqa: B008 - a value
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.UTC),
+    ) -> None:
+        self.driver = driver
+        self._hooks = hooks
+        self._contexts = contexts
+        self._health = health
+        self._prepared = prepared
+        self._offered = offered
+        self._reports = reports or _Silent()
+        self._elsewhere = elsewhere
+        self._now = now
+        self._log = structlog.get_logger("dracore.inventory").bind(driver=driver)
+        self._merge = Merge(driver, pool, self._shape)
+        self._merging = threading.Lock()
+        self._settled = threading.Condition()
+        self._view = View()
+        self._offering: tuple[Pool, ...] | None = None
+        self._lost_since: dict[tuple[str, str], Taint] = {}
+        self._subscribers: list[Callable[[Sequence[Pool]], None]] = []
+        self._runners = {
+            plugin: Runner(
+                plugin, hooks, contexts, self._required(plugin), self._answered, self._log, times, clock
+            )
+            for plugin in hooks.plugins(driver)
+        }
+        self._shapers = [plugin for plugin in self._runners if hooks.implements(plugin, "dra_shape")]
+
+    # --- life ------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begins to start and ask the plugins; returns at once."""
+        for runner in self._runners.values():
+            runner.start()
+
+    def stop(self) -> None:
+        """Closes the sessions, in reverse order. The last view stays readable. Effects stay."""
+        for runner in self._runners.values():
+            runner.interrupt()
+        for runner in reversed(self._runners.values()):
+            runner.stop(STOP_SECONDS)
+
+    def wait_ready(self, timeout: float) -> bool:
+        """Waits until the pool is offered; False when it was not within `timeout` seconds."""
+        with self._settled:
+            return self._settled.wait_for(self.ready, timeout)
+
+    # --- reading ---------------------------------------------------------------------------------------
+
+    def ready(self) -> bool:
+        """Whether every plugin of the driver has answered discovery, or failed, at least once."""
+        return self._offering is not None
+
+    def pools(self) -> list[Pool]:
+        """What is offered now; empty before the inventory is ready."""
+        return list(self._offering or ())
+
+    def find(self, pool: str, device: str) -> tuple[Device, str] | None:
+        """A device with the plugin that contributed it. The filter holds none back here: it may be allocated
+        already."""
+        return self._view.devices.get((pool, device))
+
+    def identified(self, identity: str) -> tuple[Device, str] | None:
+        """The device that *is* `identity`, whatever its name is now."""
+        return self._view.identities.get(identity)
+
+    def problems(self) -> list[Problem]:
+        """All that is not as it should be, plugin by plugin."""
+        found = [
+            Problem(plugin, runner.answer.error)
+            for plugin, runner in self._runners.items()
+            if runner.answer.error
+        ]
+        return found + list(self._view.problems)
+
+    def lost(self) -> list[tuple[str, str]]:
+        """Pool and name of devices that are gone while claims have them prepared."""
+        return sorted(self._view.lost)
+
+    def status(self) -> list[PluginStatus]:
+        return [
+            PluginStatus(plugin, runner.answer.state, runner.answer.error)
+            for plugin, runner in self._runners.items()
+        ]
+
+    def health(self) -> list[tuple[str, Health]]:
+        """The health that plugins last reported, with the plugin."""
+        return [(plugin, entry) for plugin, r in self._runners.items() for entry in r.answer.health]
+
+    def preflight(self) -> list[tuple[str, Check]]:
+        """Asks every started plugin for its checks now."""
+        checks: list[tuple[str, Check]] = []
+        for plugin, runner in self._runners.items():
+            if not runner.started.is_set() or not self._hooks.implements(plugin, "dra_preflight"):
+                continue
+            try:
+                answer = self._hooks.call(plugin, "dra_preflight", ctx=self._contexts.context(plugin))
+                checks += [(plugin, check) for check in answer or ()]
+            except DracoreError as error:
+                checks.append((plugin, Check("preflight", ok=False, message=str(error))))
+        return checks
+
+    def session(self, plugin: str) -> Any:
+        """What ``dra_start`` of a plugin of this driver returned; None where it is not running."""
+        runner = self._runners.get(plugin)
+        return runner.session if runner is not None else None
+
+    def started(self, plugin: str) -> bool:
+        """Whether ``dra_start`` of a plugin of this driver has returned."""
+        runner = self._runners.get(plugin)
+        return runner is not None and runner.started.is_set()
+
+    # --- changing --------------------------------------------------------------------------------------
+
+    def subscribe(self, callback: Callable[[Sequence[Pool]], None]) -> Callable[[], None]:
+        """Calls `callback` with the pools, now where they are ready and after each change, one at a time.
+
+        It hands them on and returns; it must not change the inventory.
+
+        :returns: a function that ends it.
+        """
+        with self._merging:
+            self._subscribers.append(callback)
+            if self._offering is not None:
+                callback(self._offering)
+
+        def unsubscribe() -> None:
+            with self._merging:
+                self._subscribers.remove(callback)
+
+        return unsubscribe
+
+    def rescan(self) -> None:
+        """Asks every plugin to discover again."""
+        for runner in self._runners.values():
+            runner.ask()
+
+    def refresh(self) -> None:
+        """Merges again without asking plugins: a claim came or went."""
+        self._renew()
+
+    def refilter(self, offered: Filter | None) -> None:
+        """Replaces the filter of the node configuration."""
+        self._offered = offered
+        self._renew()
+
+    # --- merging ---------------------------------------------------------------------------------------
+
+    def _required(self, plugin: str) -> Callable[[], bool]:
+        def required() -> bool:
+            return all(
+                self._runners[name].started.is_set() if name in self._runners else self._elsewhere(name)
+                for name in self._hooks.requires(plugin)
+            )
+
+        return required
+
+    def _answered(self, plugin: str, answer: Answer) -> None:
+        if answer.state == "running":
+            self._keep_health(plugin, answer.health)
+        if answer.settled or answer.state == "not yet":
+            self._renew()
+
+    def _keep_health(self, plugin: str, health: Iterable[Health]) -> None:
+        """A device that is reported healthy is rid of what was said of it before."""
+        try:
+            for entry in health:
+                if entry.taint_key:
+                    taint = Taint(
+                        entry.taint_key, entry.taint_effect or "NoSchedule", entry.taint_value, self._time()
+                    )
+                    self._health.store(plugin, entry.device, taint, entry.message)
+                elif entry.state == "Healthy":
+                    self._health.clear(plugin, entry.device)
+        except DracoreError as error:
+            self._log.error("the health of devices could not be kept", plugin=plugin, error=str(error))
+
+    def _renew(self) -> None:
+        with self._merging:
+            before = self._view
+            view = self._merge.view(
+                {
+                    plugin: runner.answer.discovery or Discovery()
+                    for plugin, runner in self._runners.items()
+                    if runner.answer.discovery is not None or runner.answer.state == "failed"
+                },
+                prepared=self._prepared_now(),
+                before=before,
+                lost_taint=self._lost_taint,
+                stored=self._stored(),
+                offered=self._offered,
+            )
+            self._view = view
+            self._say(before, view)
+            self._lost_since = {key: taint for key, taint in self._lost_since.items() if key in view.lost}
+            if not all(runner.answer.settled for runner in self._runners.values()):
+                return
+            if view.pools != self._offering:
+                with self._settled:
+                    self._offering = view.pools
+                    self._settled.notify_all()
+                for callback in self._subscribers:
+                    callback(view.pools)
+
+    def _prepared_now(self) -> Collection[tuple[str, str, str]]:
+        try:
+            return self._prepared()
+        except DracoreError as error:
+            self._log.error("it is not known what is prepared", error=str(error))
+            return [(self._view.devices[key][1], *key) for key in self._view.lost]
+
+    def _stored(self) -> Sequence[Any]:
+        try:
+            return self._health.all()
+        except DracoreError as error:
+            self._log.error("stored taints could not be read", error=str(error))
+            return ()
+
+    def _lost_taint(self, pool: str, device: str) -> Taint:
+        """A plugin that returns a lost device itself, with a taint of its own, never comes here."""
+        made = Taint(f"{self.driver}/device-lost", "NoSchedule", time_added=self._time())
+        return self._lost_since.setdefault((pool, device), made)
+
+    def _time(self) -> str:
+        return self._now().strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def _shape(self, device: Device, problems: list[Problem]) -> Device | None:
+        for plugin in self._shapers:
+            if not self._runners[plugin].started.is_set():
+                continue
+            context = self._contexts.context(plugin)
+            try:
+                shaped = self._hooks.call(plugin, "dra_shape", ctx=context, device=device)
+            except DracoreError as error:
+                problems.append(Problem(plugin, f"device {device.name} is not shaped: {error}"))
+                continue
+            if shaped is None:
+                return None
+            if not isinstance(shaped, Device) or shaped.name != device.name or shaped.pool != device.pool:
+                text = (
+                    f"device {device.name} is not shaped: dra_shape must return it, changed or not, or None"
+                )
+                problems.append(Problem(plugin, text))
+                continue
+            device = shaped
+        return device
+
+    def _say(self, before: View, view: View) -> None:
+        for problem in view.problems:
+            if problem not in before.problems:
+                self._log.warning(problem.text, plugin=problem.plugin)
+        for pool, name in sorted(view.lost - before.lost):
+            text = f"device {pool}/{name} is gone while a claim has it prepared"
+            self._reports.event("DeviceLost", text)
+        for pool, name in sorted(before.lost - view.lost):
+            self._log.info("a lost device is back, or its claim has ended", pool=pool, device=name)
+
+
+class _Silent:
+    def event(
+        self, reason: str, message: str, *, claim: ClaimRef | None = None, warning: bool = True
+    ) -> None:
+        pass

@@ -1,0 +1,444 @@
+"""Discovery, merging, shaping, health, loss and life of one driver's devices."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from dracore import (
+    Check,
+    CounterSet,
+    Device,
+    Discovery,
+    Driver,
+    Health,
+    NotYet,
+    Quantity,
+    Taint,
+)
+from dracore.errors import SelectorError
+from dracore.inventory.runner import Times
+
+DRIVER = "gpu.example.com"
+
+
+def names(inventory: Any) -> list[str]:
+    return [device.name for pool in inventory.pools() for device in pool.devices]
+
+
+def device(inventory: Any, name: str) -> Device:
+    return next(d for pool in inventory.pools() for d in pool.devices if d.name == name)
+
+
+def problems(inventory: Any) -> list[str]:
+    return [str(problem) for problem in inventory.problems()]
+
+
+class Found:
+    """A discovery whose answer the test changes."""
+
+    def __init__(self, *names: str) -> None:
+        self.answer: Any = [Device(name) for name in names]
+        self.calls = 0
+
+    def __call__(self, ctx: Any) -> Any:
+        self.calls += 1
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+def test_devices_of_all_plugins_in_their_order(bench: Any, plugin: Any) -> None:
+    inventory = bench.run(
+        {
+            "b": plugin(Driver(DRIVER, requires=("c",)), dra_discover=Found("z", "a")),
+            "a": plugin(dra_discover=Found("m")),
+            "c": plugin(dra_discover=Found("x")),
+        }
+    )
+    (pool,) = inventory.pools()
+    assert (pool.driver, pool.name) == (DRIVER, "node-1")
+    assert names(inventory) == ["x", "z", "a", "m"]
+    assert inventory.find("node-1", "a") == (Device("a"), "b")
+    assert inventory.find("node-1", "nothing") is None
+    assert inventory.find("other", "a") is None
+    assert inventory.identified("m") == (Device("m"), "a")
+    assert [status.state for status in inventory.status()] == ["running"] * 3
+
+
+def test_an_empty_answer_is_an_empty_pool_and_not_yet_is_none(bench: Any, plugin: Any, until: Any) -> None:
+    late = Found()
+    late.answer = NotYet("the driver is loading")
+    inventory = bench.make({"a": plugin(dra_discover=Found()), "b": plugin(dra_discover=late)})
+    inventory.start()
+    until(lambda: late.calls >= 3)
+    assert not inventory.ready()
+    assert inventory.pools() == []
+    assert problems(inventory) == ["plugin b: the driver is loading"]
+    late.answer = []
+    assert inventory.wait_ready(10)
+    assert [(pool.name, pool.devices) for pool in inventory.pools()] == [("node-1", ())]
+    assert problems(inventory) == []
+
+
+def test_a_failing_plugin_keeps_its_last_good_devices_and_loses_no_others(
+    bench: Any, plugin: Any, until: Any
+) -> None:
+    good, bad = Found("g"), Found("b")
+    inventory = bench.run({"good": plugin(dra_discover=good), "bad": plugin(dra_discover=bad)})
+    assert names(inventory) == ["g", "b"]
+    bad.answer = RuntimeError("bus error")
+    good.answer = [Device("g"), Device("h")]
+    inventory.rescan()
+    until(lambda: names(inventory) == ["g", "h", "b"] and problems(inventory))
+    assert "plugin bad, hook dra_discover: RuntimeError: bus error" in problems(inventory)[0]
+    assert [status.state for status in inventory.status()] == ["running", "failed"]
+    bad.answer = [Device("c")]
+    until(lambda: names(inventory) == ["g", "h", "c"])
+    assert problems(inventory) == []
+
+
+def test_a_plugin_that_only_fails_does_not_hold_the_pool_back(bench: Any, plugin: Any) -> None:
+    bad = Found()
+    bad.answer = RuntimeError("no hardware")
+    inventory = bench.run({"good": plugin(dra_discover=Found("g")), "bad": plugin(dra_discover=bad)})
+    assert names(inventory) == ["g"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [(None, "dra_discover returned None; return a list"), ([3], "dra_discover returned 3 among the devices")],
+)
+def test_answers_that_are_none(bench: Any, plugin: Any, answer: Any, message: str) -> None:
+    found = Found()
+    found.answer = answer
+    inventory = bench.run({"a": plugin(dra_discover=found)})
+    assert message in problems(inventory)[0]
+
+
+def test_starting_is_tried_again_and_requirements_start_first(bench: Any, plugin: Any, until: Any) -> None:
+    attempts: list[str] = []
+
+    def start(ctx: Any) -> str:
+        attempts.append("base")
+        if len(attempts) < 4:
+            raise RuntimeError("the driver is not loaded")
+        return "open"
+
+    def start_above(ctx: Any) -> str:
+        return ctx.session("base") + " and above"
+
+    def discover_above(ctx: Any) -> list[Device]:
+        return [Device("d", facts={"session": ctx.session()})]
+
+    inventory = bench.make(
+        {
+            "above": plugin(
+                Driver(DRIVER, requires=("base",)), dra_start=start_above, dra_discover=discover_above
+            ),
+            "base": plugin(dra_start=start),
+        }
+    )
+    inventory.start()
+    until(lambda: names(inventory) == ["d"])
+    assert len(attempts) == 4
+    assert bench.contexts.started == ["base", "above"]
+    assert device(inventory, "d").facts == {"session": "open and above"}
+    assert inventory.session("base") == "open"
+    assert inventory.session("unknown") is None
+
+
+def test_a_requirement_of_another_driver_is_awaited(bench: Any, plugin: Any, until: Any) -> None:
+    there = threading.Event()
+    plugins = {
+        "far": plugin("other.example.com"),
+        "near": plugin(Driver(DRIVER, requires=("far",)), dra_discover=Found("n")),
+    }
+    inventory = bench.make(plugins, elsewhere=lambda name: name == "far" and there.is_set())
+    inventory.start()
+    assert not inventory.wait_ready(0.05)
+    assert inventory.status()[0].state == "waiting"
+    there.set()
+    until(lambda: names(inventory) == ["n"])
+
+
+def test_stop_closes_sessions_in_reverse_and_keeps_the_view(bench: Any, plugin: Any) -> None:
+    calls: list[str] = []
+
+    def named(name: str) -> dict[str, Any]:
+        def dra_start(ctx: Any) -> str:
+            return f"session of {name}"
+
+        def dra_stop(ctx: Any, session: Any) -> None:
+            calls.append(f"stop {session}")
+            raise RuntimeError("ignored")
+
+        def dra_watch(ctx: Any, changed: Any) -> Any:
+            return lambda: calls.append(f"unwatch {name}")
+
+        return {"dra_start": dra_start, "dra_stop": dra_stop, "dra_watch": dra_watch}
+
+    inventory = bench.run({"a": plugin(dra_discover=Found("x"), **named("a")), "b": plugin(**named("b"))})
+    inventory.stop()
+    assert calls == ["unwatch b", "stop session of b", "unwatch a", "stop session of a"]
+    assert names(inventory) == ["x"]
+    assert inventory.session("a") is None
+    inventory.stop()
+    assert len(calls) == 4
+
+
+def test_watchers_are_heard_and_many_calls_make_few_discoveries(bench: Any, plugin: Any, until: Any) -> None:
+    found, changed = Found("a"), []
+
+    def dra_watch(ctx: Any, changed: Any, keep: Any = changed) -> None:
+        keep.append(changed)
+
+    inventory = bench.run(
+        {"p": plugin(dra_discover=found, dra_watch=dra_watch)}, times=Times(interval=3600, gap=0.05)
+    )
+    until(lambda: changed)
+    found.answer = [Device("b")]
+    before = found.calls
+    for _ in range(100):
+        changed[0]()
+    until(lambda: names(inventory) == ["b"])
+    assert found.calls - before <= 3
+
+
+def test_discovery_repeats_on_the_interval(bench: Any, plugin: Any, until: Any) -> None:
+    found = Found("a")
+    bench.run({"p": plugin(dra_discover=found)}, times=Times(interval=0.001, gap=0.0))
+    until(lambda: found.calls > 3)
+
+
+def test_a_hook_that_hangs_holds_up_no_other_plugin(bench: Any, plugin: Any, until: Any) -> None:
+    go = threading.Event()
+    found = Found("a")
+
+    def hang(ctx: Any) -> list[Device]:
+        go.wait(20)
+        return [Device("h")]
+
+    inventory = bench.make({"p": plugin(dra_discover=found), "q": plugin(dra_discover=hang)})
+    inventory.start()
+    until(lambda: inventory.find("node-1", "a"))
+    assert not inventory.ready()
+    assert [status.state for status in inventory.status()] == ["running", "discovering"]
+    go.set()
+    until(lambda: names(inventory) == ["a", "h"])
+
+
+def test_names_that_cannot_be_published_and_duplicates(bench: Any, plugin: Any) -> None:
+    odd = Found()
+    odd.answer = [Device("Eth0"), Device("x"), Device("y", pool="Bad Pool"), Device("z", pool="fabric")]
+    inventory = bench.run({"a": plugin(dra_discover=Found("x")), "b": plugin(dra_discover=odd)})
+    assert [(pool.name, [d.name for d in pool.devices]) for pool in inventory.pools()] == [
+        ("node-1", ["x"]),
+        ("fabric", ["z"]),
+    ]
+    assert inventory.find("node-1", "x") == (Device("x"), "a")
+    texts = problems(inventory)
+    assert "plugin b: device 'Eth0' is withheld: a name is a lower-case DNS label" in texts[0]
+    assert texts[1] == "plugin b: device x is withheld: plugin a has a device of that name in pool node-1"
+    assert texts[2] == "plugin b: device y is withheld: 'Bad Pool' is no pool name"
+
+
+def test_counter_sets_are_merged(bench: Any, plugin: Any) -> None:
+    one = CounterSet("gpu-0", {"slices": Quantity.parse(7)})
+    two = CounterSet("gpu-1", {"slices": Quantity.parse(7)})
+    other = CounterSet("gpu-0", {"slices": Quantity.parse(6)})
+    inventory = bench.run(
+        {
+            "a": plugin(
+                dra_discover=lambda ctx: Discovery(counter_sets=(one,), problems=("gpu-3 is silent",))
+            ),
+            "b": plugin(dra_discover=lambda ctx: Discovery(counter_sets=(one, two))),
+            "c": plugin(dra_discover=lambda ctx: Discovery(counter_sets=(other,))),
+        }
+    )
+    assert inventory.pools()[0].counter_sets == (one, two)
+    assert problems(inventory) == [
+        "plugin a: gpu-3 is silent",
+        "plugin c: counter set gpu-0 is left out: plugin a has another of that name",
+    ]
+
+
+def test_shapes_are_a_chain_over_every_plugins_devices(bench: Any, plugin: Any) -> None:
+    def rack(ctx: Any, device: Device) -> Device | None:
+        if device.name == "hidden":
+            return None
+        return replace(device, attributes={**device.attributes, "rack": "r1"})
+
+    def second(ctx: Any, device: Device) -> Any:
+        if device.name == "broken":
+            raise RuntimeError("no")
+        if device.name == "renamed":
+            return Device("other")
+        return replace(device, attributes={**device.attributes, "seen": device.attributes["rack"]})
+
+    inventory = bench.run(
+        {
+            "devices": plugin(dra_discover=Found("a", "hidden", "broken", "renamed")),
+            "rack": plugin(dra_shape=rack),
+            "second": plugin(dra_shape=second),
+        }
+    )
+    assert names(inventory) == ["a", "broken", "renamed"]
+    assert device(inventory, "a").attributes == {"rack": "r1", "seen": "r1"}
+    assert device(inventory, "broken").attributes == {"rack": "r1"}
+    assert device(inventory, "renamed").attributes == {"rack": "r1"}
+    assert inventory.find("node-1", "hidden") is None
+    assert any(
+        "device broken is not shaped: plugin second, hook dra_shape" in text for text in problems(inventory)
+    )
+    assert any(
+        "device renamed is not shaped: dra_shape must return it" in text for text in problems(inventory)
+    )
+
+
+def test_the_filter_holds_devices_back_and_finds_them_all_the_same(bench: Any, plugin: Any) -> None:
+    def offered(driver: str, device: Device) -> bool:
+        if device.name == "odd":
+            raise SelectorError("no such key")
+        return device.name != "b"
+
+    inventory = bench.run({"p": plugin(dra_discover=Found("a", "b", "odd"))}, offered=offered)
+    assert names(inventory) == ["a"]
+    assert inventory.find("node-1", "b") == (Device("b"), "p")
+    assert problems(inventory) == ["plugin p: device odd is withheld: filter: no such key"]
+    inventory.refilter(None)
+    assert names(inventory) == ["a", "b", "odd"]
+
+
+def test_a_device_that_vanishes_while_prepared_stays_with_a_taint(
+    bench: Any, plugin: Any, until: Any
+) -> None:
+    found = Found()
+    found.answer = [Device("a", attributes={"model": "x"}), Device("b")]
+    inventory = bench.run({"p": plugin(dra_discover=found)})
+    bench.prepared = [("p", "node-1", "a")]
+    found.answer = []
+    inventory.rescan()
+    until(lambda: names(inventory) == ["a"])
+    lost = device(inventory, "a")
+    assert lost.attributes == {"model": "x"}
+    (taint,) = lost.taints
+    assert (taint.key, taint.effect) == (f"{DRIVER}/device-lost", "NoSchedule")
+    assert taint.time_added
+    assert inventory.lost() == [("node-1", "a")]
+    assert bench.reports.events == [("DeviceLost", "device node-1/a is gone while a claim has it prepared")]
+    # The same taint, not a new one at each look; nothing is said twice.
+    offered = inventory.pools()
+    inventory.refresh()
+    assert inventory.pools() == offered
+    assert len(bench.reports.events) == 1
+    bench.prepared = []
+    inventory.refresh()
+    assert names(inventory) == []
+    assert inventory.lost() == []
+
+
+def test_a_lost_device_that_comes_back_has_no_taint(bench: Any, plugin: Any, until: Any) -> None:
+    found = Found("a")
+    inventory = bench.run({"p": plugin(dra_discover=found)})
+    bench.prepared = [("p", "node-1", "a")]
+    found.answer = []
+    inventory.rescan()
+    until(inventory.lost)
+    found.answer = [Device("a")]
+    inventory.rescan()
+    until(lambda: not inventory.lost())
+    assert device(inventory, "a").taints == ()
+
+
+def test_what_was_prepared_and_lost_before_a_restart_is_known_by_name(bench: Any, plugin: Any) -> None:
+    bench.prepared = [("p", "node-1", "gone"), ("disabled", "node-1", "drained")]
+    inventory = bench.run({"p": plugin(dra_discover=Found("a"))})
+    assert names(inventory) == ["a", "gone"]
+    assert device(inventory, "gone").taints[0].effect == "NoSchedule"
+
+
+def test_not_yet_after_an_answer_offers_only_what_is_prepared(bench: Any, plugin: Any, until: Any) -> None:
+    found = Found("a", "b")
+    inventory = bench.run({"p": plugin(dra_discover=found)})
+    bench.prepared = [("p", "node-1", "a")]
+    found.answer = NotYet("reloading")
+    inventory.rescan()
+    until(lambda: names(inventory) == ["a"])
+    assert device(inventory, "a").taints == ()
+    assert inventory.lost() == []
+
+
+def test_taints_of_health_survive_a_restart_until_the_device_is_healthy(
+    bench: Any, plugin: Any, until: Any
+) -> None:
+    reports: list[Health] = [
+        Health("a", "Unhealthy", "xid 79", "example.com/xid", "NoExecute", "79"),
+        Health("b", "Healthy"),
+    ]
+    sick = plugin(dra_discover=Found("a", "b"), dra_health=lambda ctx: list(reports))
+    first = bench.run({"p": sick})
+    (taint,) = device(first, "a").taints
+    assert (taint.key, taint.effect, taint.value) == ("example.com/xid", "NoExecute", "79")
+    assert device(first, "b").taints == ()
+    assert [(name, entry.device) for name, entry in first.health()] == [("p", "a"), ("p", "b")]
+    first.stop()
+    reports[:] = []
+    second = bench.run({"p": sick})
+    assert device(second, "a").taints == (taint,)
+    reports[:] = [Health("a", "Healthy")]
+    second.rescan()
+    until(lambda: device(second, "a").taints == ())
+
+
+def test_a_failing_health_hook_loses_no_device(bench: Any, plugin: Any) -> None:
+    inventory = bench.run({"p": plugin(dra_discover=Found("a"), dra_health=lambda ctx: 1 / 0)})
+    assert names(inventory) == ["a"]
+    assert "hook dra_health: ZeroDivisionError" in problems(inventory)[0]
+
+
+def test_a_taint_of_the_plugins_own_is_kept(bench: Any, plugin: Any) -> None:
+    tainted = Device("a", taints=(Taint("gpu.example.com/gpu-lost", "NoSchedule"),))
+    inventory = bench.run({"p": plugin(dra_discover=lambda ctx: [tainted])})
+    assert device(inventory, "a") == tainted
+    assert inventory.lost() == []
+
+
+def test_subscribers_get_the_pools_now_and_each_change(bench: Any, plugin: Any, until: Any) -> None:
+    found = Found("a")
+    inventory = bench.make({"p": plugin(dra_discover=found)})
+    early: list[list[str]] = []
+    inventory.subscribe(lambda pools: early.append([d.name for pool in pools for d in pool.devices]))
+    assert early == []
+    inventory.start()
+    assert inventory.wait_ready(10)
+    late: list[Any] = []
+    end = inventory.subscribe(late.append)
+    assert [pool.name for pool in late[0]] == ["node-1"]
+    end()
+    calls = found.calls
+    inventory.rescan()
+    until(lambda: found.calls > calls)
+    found.answer = [Device("a"), Device("b")]
+    inventory.rescan()
+    until(lambda: early == [["a"], ["a", "b"]])
+    assert len(late) == 1
+
+
+def test_preflight_asks_every_plugin(bench: Any, plugin: Any) -> None:
+    inventory = bench.run(
+        {
+            "a": plugin(dra_preflight=lambda ctx: [Check("driver", ok=True)]),
+            "b": plugin(dra_preflight=lambda ctx: 1 / 0),
+            "c": plugin(),
+        }
+    )
+    checks = inventory.preflight()
+    assert [(name, check.name, check.ok) for name, check in checks] == [
+        ("a", "driver", True),
+        ("b", "preflight", False),
+    ]
+    assert "ZeroDivisionError" in checks[1][1].message
