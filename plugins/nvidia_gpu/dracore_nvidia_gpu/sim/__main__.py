@@ -55,7 +55,7 @@ def _node(run: Callable[..., Any]) -> Callable[..., Any]:
     def wrapped(state_dir: Path, /, **options: Any) -> Any:
         return run(Simulation.existing(state_dir), **options)
 
-    wrapped.__doc__ = run.__doc__
+    wrapped.__name__, wrapped.__doc__ = run.__name__, run.__doc__
     return wrapped
 
 
