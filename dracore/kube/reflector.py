@@ -171,7 +171,7 @@ class Reflector:
         for page in pages(self._client, self.path, self._selectors, self._page_size):
             if self._stopping.is_set():
                 return
-            fresh.update((_key(item), item) for item in page.items)
+            fresh.update((_key(item), _lean(item)) for item in page.items)
             version = page.resource_version
         with self._store.lock:
             old = self._store.objects
@@ -233,7 +233,7 @@ class Reflector:
         if kind == "BOOKMARK":
             self._version = version or self._version
             return
-        key = _key(obj)
+        key, obj = _key(obj), _lean(obj)
         with self._store.lock:
             old = self._store.objects.pop(key, None)
             if kind != "DELETED":
@@ -257,6 +257,12 @@ class Reflector:
 
 class _Broken(Unreachable):
     """A watch that had begun broke off: the server was there a moment ago, so resume from our version."""
+
+
+def _lean(obj: Object) -> Object:
+    """Without ``managedFields``: they are as large as the rest, and nobody here reads them."""
+    obj["metadata"].pop("managedFields", None)
+    return obj
 
 
 def _key(obj: Object) -> str:

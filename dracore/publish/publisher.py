@@ -219,7 +219,7 @@ class Publisher:
                 self._check_version()
             elif key == _ALL:
                 self._queue_all()
-            elif not self._only_pool or key == self._only_pool:
+            else:
                 self._sync(key)
         except Held:
             self._queue.add_after(key, HELD_INTERVAL)
@@ -312,7 +312,8 @@ class Publisher:
     def _remove(self, name: str) -> None:
         """Deletes the slices of a pool that we do not have (any more)."""
         gone = self._states.pop(name, None)
-        if self._writer.stored(name):
+        ours = not self._only_pool or name == self._only_pool
+        if ours and self._writer.stored(name):
             # Ours from before is deleted at once; one that somebody makes again and again is not.
             wait = 0.0 if gone else self._strays.setdefault(name, Pacer()).wait(self._clock())
             if wait > 0:
@@ -352,6 +353,8 @@ class Publisher:
         state.desired, state.texts = desired, desired.texts
 
     def _misplaced(self, pool: Pool) -> str:
+        if self._only_pool and pool.name != self._only_pool:
+            return f"pool {pool.name} is not published: this publisher is for the pool {self._only_pool}"
         if self._node_name and pool.node not in (None, self._node):
             return f"pool {pool.name} is not published: it lies on other nodes than {self._node_name}"
         if not self._node_name and pool.node is None:

@@ -72,7 +72,9 @@ def test_lists_in_pages_then_watches_from_the_lists_version(scripted, follow):
     def answer(request):
         if request.query.get("watch"):
             request.begin_stream()
-            request.event("ADDED", obj("c", 11))
+            managed = obj("c", 11)
+            managed["metadata"]["managedFields"] = [{}]
+            request.event("ADDED", managed)
             request.event("MODIFIED", obj("a", 12))
             request.event("BOOKMARK", {"metadata": {"resourceVersion": "20"}})
             request.event("DELETED", obj("b", 21))
@@ -96,6 +98,7 @@ def test_lists_in_pages_then_watches_from_the_lists_version(scripted, follow):
         ("deleted", "b"),
     ]
     assert sorted(item["metadata"]["name"] for item in reflector.list()) == ["a", "c"]
+    assert "managedFields" not in reflector.get("c")["metadata"]
     assert reflector.get("a")["metadata"]["resourceVersion"] == "12"
     assert reflector.resource_version == "21"
     first, _, watch = scripted.requests

@@ -154,13 +154,25 @@ def test_after_an_upgrade_everything_is_published(embedded):
     assert publisher.status().degradations == ()
 
 
+def test_a_server_that_comes_back_as_another_version_is_asked_again(embedded):
+    api = embedded(version="1.34")
+    publisher, recorder = api.publisher()
+    publisher.update([api.pool(Device("gpu-0", taints=(Taint("example.com/l", "NoSchedule"),)))])
+    recorder.wait(lambda: bool(recorder.publications))
+    assert api.devices() == []
+    api.server.stop()
+    enable(api, "DRADeviceTaints")
+    object.__setattr__(api.server.gates, "version", (1, 37))
+    api.server.start()
+    recorder.wait(lambda: bool(recorder.recoveries))
+    assert api.devices() == ["gpu-0"]
+
+
 def enable(api, gate, on=True):
     """Switches a gate of the embedded server, as a restart with another flag would."""
-    from dataclasses import replace
-
     gates = api.server.gates
     enabled = gates.enabled | {gate} if on else gates.enabled - {gate}
-    object.__setattr__(gates, "enabled", replace(gates, enabled=enabled).enabled)
+    object.__setattr__(gates, "enabled", enabled)
 
 
 def test_a_field_that_is_dropped_unexpectedly_is_found_out(embedded, gpus):

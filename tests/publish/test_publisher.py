@@ -240,9 +240,19 @@ def test_a_pool_that_cannot_be_published_does_not_stop_the_others(api, gpus):
 def test_devices_that_lie_on_no_node(api, gpus):
     publisher, recorder = api.publisher(node="", only_pool="fabric")
     everywhere = NodeSelection(all_nodes=True)
-    publisher.update([api.pool(*gpus(2), name="fabric", node=everywhere)])
+    neighbour, neighbours = api.publisher(node="", only_pool="neighbour")
+    neighbour.update([api.pool(name="neighbour", node=everywhere)])
+    settled(neighbour, neighbours)
+    other = api.pool(name="other", node=everywhere)
+    publisher.update([api.pool(*gpus(2), name="fabric", node=everywhere), other])
     settled(publisher, recorder)
-    (obj,) = api.slices(node="")
+    recorder.wait(lambda: bool(publisher.status().degradations))
+    assert publisher.status().degradations == (
+        "pool other is not published: this publisher is for the pool fabric",
+    )
+    found = {obj["spec"]["pool"]["name"]: obj for obj in api.slices(node="")}
+    assert set(found) == {"fabric", "neighbour"}
+    obj = found["fabric"]
     assert obj["spec"]["allNodes"] is True
     assert "ownerReferences" not in obj["metadata"]
 
