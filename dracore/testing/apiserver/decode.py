@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +13,12 @@ from dracore.testing.apiserver.schema import ListOf, MapOf, Shape, Struct
 from dracore.testing.apiserver.status import bad_request, unsupported_media_type
 
 Object = dict[str, Any]
+
+
+_EXPONENT = re.compile(r"[eE][+-]?\d+$")
+_QUANTITY_FAULT = (
+    "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
+)
 
 
 class _WrongType(Exception):
@@ -44,10 +51,9 @@ def decode(value: Any, shape: Struct, *, unknown: Callable[[str], None] | None =
     try:
         result = _value(value, shape, "", unknown or (lambda path: None))
     except _WrongType as error:
-        kind = value.get("kind", "object")
-        raise bad_request(
-            f"{kind} in version {value.get('apiVersion')!r} cannot be handled: {error}"
-        ) from None
+        kind, version = value.get("kind", ""), str(value.get("apiVersion", "")).rpartition("/")[2]
+        message = f'{kind} in version "{version}" cannot be handled as a {kind}: {error}'
+        raise bad_request(message) from None
     assert isinstance(result, dict)
     return result
 
@@ -82,7 +88,9 @@ def _struct(value: Object, shape: Struct, path: str, unknown: Callable[[str], No
 
 def _typed(value: Any, wanted: type, path: str) -> Any:
     if not isinstance(value, wanted):
-        raise _WrongType(f"json: cannot unmarshal {_go(value)} into field {path} of type {wanted.__name__}")
+        raise _WrongType(
+            f"json: cannot unmarshal {_go(value)} into Go struct field {path} of type {wanted.__name__}"
+        )
     return value
 
 
@@ -101,7 +109,7 @@ def _scalar(value: Any, kind: str, path: str) -> Any:
         return _typed(value, bool, path)
     if kind == "int":
         if isinstance(value, bool) or not isinstance(value, int) or not -(2**63) <= value < 2**63:
-            raise _WrongType(f"json: cannot unmarshal {_go(value)} into field {path} of type int64")
+            raise _WrongType(f"json: cannot unmarshal {_go(value)} into Go struct field {path} of type int64")
         return value
     if kind == "quantity":
         return _quantity(value, path)
@@ -111,16 +119,16 @@ def _scalar(value: Any, kind: str, path: str) -> Any:
 
 
 def _quantity(value: Any, path: str) -> str:
-    """The text as sent where Kubernetes keeps it, canonical where it computes (fractions of binary units)."""
+    """The canonical text, as storage keeps it: ``1024Mi`` is ``1Gi``; a decimal exponent stays one."""
+    wrong = _WrongType(_QUANTITY_FAULT)
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise _WrongType(f"{path}: quantities must match the regular expression of a number and a suffix")
+        raise wrong
     text = str(value).strip()
     try:
         parsed = Quantity.parse(text)
-    except ValueError as error:
-        raise _WrongType(f"{path}: {error}") from None
-    keeps = not (parsed.binary and "." in text)
-    return text if keeps else str(parsed)
+    except ValueError:
+        raise wrong from None
+    return text if _EXPONENT.search(text) else str(parsed)
 
 
 def _time(value: Any, path: str) -> str:
@@ -143,6 +151,8 @@ def format_time(moment: datetime) -> str:
 
 def compact(value: Any, shape: Shape) -> Any:
     """Removes empty lists and maps, which typed storage does not tell from absent ones."""
+    if value is None:
+        return value
     if isinstance(shape, Struct):
         for key in list(value):
             inner = shape.fields.get(key)

@@ -73,6 +73,9 @@ def leaves(value: Any, shape: Shape, prefix: Path = ()) -> dict[Path, Any]:
             if not shape.unique:
                 found.update(leaves(item, shape.item, path))
         return found
+    empty = value in ({}, []) and not getattr(shape, "atomic", False)
+    if empty and (isinstance(shape, Struct) or (isinstance(shape, ListOf) and (shape.keys or shape.unique))):
+        return found  # typed storage does not tell an empty struct or list from an absent one
     if prefix:
         found[prefix] = value
     return found

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from dracore.testing.apiserver import discovery, events, resources, routes, status
 from dracore.testing.apiserver.decode import decode, parse_body
 from dracore.testing.apiserver.faults import Fault, Request
-from dracore.testing.apiserver.fielderrors import required
+from dracore.testing.apiserver.fielderrors import not_supported, required
 from dracore.testing.apiserver.registry import Write
 from dracore.testing.apiserver.resources import Resource
 from dracore.testing.apiserver.routes import Query, Target
@@ -96,6 +96,13 @@ class Handler(BaseHTTPRequestHandler):
         except _Cut:
             self.server.log.add(request)
             raise
+        except (OSError, ValueError) as error:
+            if not isinstance(error, json.JSONDecodeError | UnicodeError):
+                raise  # the connection broke
+            self._answer(request, 400, status.bad_request(str(error)).body)
+        except Exception as error:  # noqa: BLE001 - one request must not take the server down
+            text = f"Internal error occurred: {error!r}"
+            self._answer(request, 500, status.generic(500, text).body)
 
     def _body(self) -> bytes:
         length = int(self.headers.get("Content-Length") or 0)
@@ -230,7 +237,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def _dry_run(self, query: Query) -> bool:
         if (text := query.text("dryRun")) not in ("", "All"):
-            raise status.bad_request(f'invalid dryRun value "{text}": supported values: "All"')
+            kinds = {"POST": "CreateOptions", "PUT": "UpdateOptions", "DELETE": "DeleteOptions"}
+            options = replace(
+                resources.find("pods", ""), kind=kinds.get(self.command, "PatchOptions"), group="meta.k8s.io"
+            )
+            raise status.invalid(options, "", [not_supported("dryRun", [text], ("All",))])
         return text == "All"
 
     def _object(self, resource: Resource, body: Any, query: Query) -> Object:

@@ -34,9 +34,8 @@ def json_patch(target: Any, operations: Any) -> Any:
         try:
             document = _operation(document, operation)
         except (KeyError, IndexError, ValueError, TypeError) as error:
-            raise StatusError(
-                422, "Invalid", f"the server rejected our request due to an error in our request: {error}"
-            ) from error
+            text = "the server rejected our request due to an error in our request"
+            raise StatusError(422, "Invalid", text, {}) from error
     return document
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -86,7 +86,8 @@ class Registry:
         with self._store.lock:
             new = self._placed(resource, namespace, obj)
             if new["metadata"].get("resourceVersion"):
-                raise status.bad_request("resourceVersion should not be set on objects to be created")
+                message = "resourceVersion should not be set on objects to be created"
+                raise status.StatusError(500, "", message)
             new = self._strategy.for_create(resource, new)
             name = new["metadata"]["name"]
             if self._store.get(resource.storage, (namespace, name)) is not None:
@@ -237,12 +238,13 @@ class Registry:
 
     def _check_preconditions(self, resource: Resource, old: Object, wanted: Mapping[str, Any]) -> None:
         metadata = old["metadata"]
+        by_kind = replace(resource, plural=resource.kind)  # the API server names the kind here
         if wanted.get("uid") and wanted["uid"] != metadata["uid"]:
             why = (
                 f"the UID in the precondition ({wanted['uid']}) does not match the UID in record "
                 f"({metadata['uid']}). The object might have been deleted and then recreated"
             )
-            raise status.conflict(resource, metadata["name"], why)
+            raise status.conflict(by_kind, metadata["name"], why)
         version = wanted.get("resourceVersion")
         if version and version != metadata["resourceVersion"]:
             why = (
@@ -250,7 +252,7 @@ class Registry:
                 f"ResourceVersion in record "
                 f"({metadata['resourceVersion']}). The object might have been modified"
             )
-            raise status.conflict(resource, metadata["name"], why)
+            raise status.conflict(by_kind, metadata["name"], why)
 
     def delete_collection(
         self,

@@ -86,9 +86,9 @@ def resolve(
         raise no_such_path()
     verb = _BY_METHOD.get((method, bool(name)))
     if verb is None or (resource.namespaced and not namespace and verb not in ("list", "deletecollection")):
-        raise method_not_allowed(resource, method)
+        raise method_not_allowed()
     if subresource and verb not in ("get", "update", "patch"):
-        raise method_not_allowed(resource, method)
+        raise method_not_allowed()
     if verb == "list" and query.flag("watch"):
         verb = "watch"
     if verb == "patch" and content_type.split(";")[0].strip() in APPLY:

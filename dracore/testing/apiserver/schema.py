@@ -49,7 +49,15 @@ class ListOf(Shape):
     unique: bool = False
 
 
+@dataclass(frozen=True)
+class Raw(Shape):
+    """Any JSON, owned and replaced as a whole (``runtime.RawExtension``)."""
+
+    atomic: bool = True
+
+
 ANY = Shape()
+RAW = Raw()
 STRING = Shape("string")
 INT = Shape("int")
 BOOL = Shape("bool")
@@ -157,7 +165,7 @@ SLICE_SPEC = struct(
 )
 
 SELECTORS = ListOf(item=struct(cel=struct(expression=STRING)))
-OPAQUE = struct(driver=STRING, parameters=ANY)
+OPAQUE = struct(driver=STRING, parameters=RAW)
 TOLERATION = struct(key=STRING, operator=STRING, value=STRING, effect=STRING, tolerationSeconds=INT)
 DERIVED = ListOf(item=struct(name=STRING, expression=STRING))
 REQUEST_FIELDS: dict[str, Shape] = {
@@ -202,7 +210,7 @@ DEVICE_STATUS = struct(
     device=STRING,
     shareID=STRING,
     conditions=CONDITIONS,
-    data=ANY,
+    data=RAW,
     networkData=struct(interfaceName=STRING, ips=STRINGS, hardwareAddress=STRING),
 )
 CLAIM_STATUS = struct(

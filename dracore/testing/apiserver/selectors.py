@@ -76,11 +76,7 @@ def _field(resource: Resource, text: str) -> Test:
     readers = resource.fields()
     if key not in readers:
         known = f"{resource.api_version}, Kind={resource.kind}"
-        raise bad_request(
-            f'Unable to find "{resource.api_version}, Resource={resource.plural}" that match '
-            f'label selector "", '
-            f'field selector "{text}": field label not supported for {known}: {key}'
-        )
+        raise bad_request(f"field label not supported for {known}: {key}")
     read = readers[key]
     if operator == "!=":
         return lambda obj: read(obj) != value

@@ -52,7 +52,12 @@ def _owned(obj: Object, shape: Shape) -> dict[Path, Any]:
     content = {key: value for key, value in obj.items() if key not in ("apiVersion", "kind", "metadata")}
     if metadata:
         content["metadata"] = metadata
-    return fieldset.leaves(content, shape)
+    return {path: value for path, value in fieldset.leaves(content, shape).items() if not _unset(path, value)}
+
+
+def _unset(path: Path, value: Any) -> bool:
+    """A null is nobody's field."""
+    return value is None and path[-1] != "."
 
 
 def _entries(obj: Object) -> dict[tuple[str, str, str], Object]:
@@ -154,12 +159,14 @@ def _merge(
 
 
 def _conflicts(contested: dict[tuple[str, str, str], Paths], live: Object) -> Exception:
-    versions = {key: entry["apiVersion"] for key, entry in _entries(live).items()}
+    entries = _entries(live)
     causes: list[dict[str, str]] = []
     lines: list[tuple[str, list[str]]] = []
     for key, paths in sorted(contested.items()):
         sub = f' with subresource "{key[2]}"' if key[2] else ""
-        who = f'"{key[0]}"{sub} using {versions.get(key, "v1")}'
+        who = f'"{key[0]}"{sub}'
+        if key[1] == "Update":
+            who += f" using {entries[key]['apiVersion']} at {entries[key]['time']}"
         readable = sorted(fieldset.readable(path) for path in paths)
         message = f"conflict with {who}"
         causes += [{"reason": "FieldManagerConflict", "message": message, "field": path} for path in readable]

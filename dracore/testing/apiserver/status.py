@@ -29,9 +29,10 @@ class StatusError(Exception):
             "metadata": dict(metadata or {}),
             "status": "Failure",
             "message": message,
-            "reason": reason,
         }
-        if details:
+        if reason:
+            self.body["reason"] = reason
+        if details is not None:
             self.body["details"] = {key: value for key, value in details.items() if value}
         self.body["code"] = code
 
@@ -57,7 +58,7 @@ def not_found(resource: Resource, name: str) -> StatusError:
 
 
 def no_such_path() -> StatusError:
-    return StatusError(404, "NotFound", "the server could not find the requested resource")
+    return StatusError(404, "NotFound", "the server could not find the requested resource", {})
 
 
 def already_exists(resource: Resource, name: str) -> StatusError:
@@ -106,15 +107,15 @@ def expired(message: str, metadata: Mapping[str, Any] | None = None) -> StatusEr
 
 
 def too_large_version(asked: int, current: int) -> StatusError:
-    message = f"Too large resource version: {asked}, current: {current}"
+    message = f"Timeout: Too large resource version: {asked}, current: {current}"
     cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
     return StatusError(504, "Timeout", message, {"causes": [cause], "retryAfterSeconds": 1})
 
 
-def method_not_allowed(resource: Resource, action: str) -> StatusError:
-    message = f'{action} is not supported on resources of kind "{resource.qualified}"'
-    details = {"group": resource.group, "kind": resource.plural}
-    return StatusError(405, "MethodNotAllowed", message, details)
+def method_not_allowed() -> StatusError:
+    return StatusError(
+        405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {}
+    )
 
 
 def unsupported_media_type(content_type: str) -> StatusError:

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from dracore.testing.apiserver.decode import compact, format_time
-from dracore.testing.apiserver.fielderrors import FieldError, forbidden, invalid
+from dracore.testing.apiserver.fielderrors import FieldError, forbidden
 from dracore.testing.apiserver.gates import Gates, drop_disabled
 from dracore.testing.apiserver.resources import Resource
-from dracore.testing.apiserver.status import StatusError
+from dracore.testing.apiserver.status import bad_request, conflict
 from dracore.testing.apiserver.status import invalid as invalid_object
 from dracore.testing.apiserver.validation import meta, validator
 
@@ -92,6 +92,11 @@ class Strategy:
         if errors:
             raise invalid_object(resource, new["metadata"].get("name", ""), errors)
         compact(new, resource.shape)
+        if resource.status and resource.group:
+            new.setdefault("status", {})
+        if resource.kind == "ResourceClaim":
+            for item in new["status"].get("devices") or ():
+                item.setdefault("conditions", None)  # the one list of the API without omitempty
         return new
 
     def _admin_access(self, resource: Resource, new: Object) -> list[FieldError]:
@@ -201,16 +206,16 @@ def _drop_deallocated(new: Object, old: Object) -> None:
 
 
 def check_identity(resource: Resource, obj: Object, old: Object) -> None:
-    """Raises StatusError 422 or 409 when an update names another object than the stored one."""
+    """Raises StatusError 400 or 409 when an update names another object than the stored one."""
     metadata = obj.get("metadata", {})
     if metadata.get("uid") and metadata["uid"] != old["metadata"]["uid"]:
-        message = (
-            f'Operation cannot be fulfilled on {resource.qualified} "{old["metadata"]["name"]}": '
-            f"StorageError: invalid object, Code: 4, Key: , ResourceVersion: 0, "
-            f"AdditionalErrorMsg: Precondition "
-            f"failed: UID in precondition: {metadata['uid']}, UID in object meta: {old['metadata']['uid']}"
+        where = "/".join(filter(None, (resource.plural, old["metadata"].get("namespace"))))
+        why = (
+            f"StorageError: invalid object, Code: 4, Key: /registry/{where}/{old['metadata']['name']}, "
+            f"ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: "
+            f"{metadata['uid']}, UID in object meta: {old['metadata']['uid']}"
         )
-        raise StatusError(409, "Conflict", message)
+        raise conflict(resource, old["metadata"]["name"], why)
     if metadata.get("name") and metadata["name"] != old["metadata"]["name"]:
-        errors = [invalid("metadata.name", metadata["name"], "field is immutable")]
-        raise invalid_object(resource, old["metadata"]["name"], errors)
+        named, there = metadata["name"], old["metadata"]["name"]
+        raise bad_request(f"the name of the object ({named}) does not match the name on the URL ({there})")

@@ -32,14 +32,14 @@ _REFERENCE = (
 def validate(new: Object, old: Object | None, gates: Gates) -> list[FieldError]:
     if old is not None:
         same = new.get("spec", {}) == old.get("spec", {})
-        return [] if same else [invalid("spec", new.get("spec"), IMMUTABLE)]
+        return [] if same else [invalid("spec", None, IMMUTABLE)]
     return spec_errors(new.get("spec", {}), "spec", gates)
 
 
 def validate_template(new: Object, old: Object | None, gates: Gates) -> list[FieldError]:
     if old is not None:
         same = new.get("spec", {}) == old.get("spec", {})
-        return [] if same else [invalid("spec", new.get("spec"), IMMUTABLE)]
+        return [] if same else [invalid("spec", None, IMMUTABLE)]
     return spec_errors(new.get("spec", {}).get("spec", {}), "spec.spec", gates)
 
 
@@ -48,7 +48,12 @@ def spec_errors(spec: Object, path: str, gates: Gates) -> list[FieldError]:
     at = f"{path}.devices"
     names = _names(content)
     errors = formats.bounded_set(
-        content.get("requests"), MAX_REQUESTS, f"{at}.requests", _request, lambda item: item.get("name", "")
+        content.get("requests"),
+        MAX_REQUESTS,
+        f"{at}.requests",
+        _request,
+        lambda item: item.get("name", ""),
+        whole=True,
     )
     errors += formats.bounded_list(
         content.get("constraints"),
@@ -80,7 +85,7 @@ def _request(item: Object, path: str) -> list[FieldError]:
         errors.append(invalid(path, None, f"{wanted}, but multiple fields are set"))
     elif first:
         errors += formats.bounded_set(
-            first, 8, f"{path}.firstAvailable", _subrequest, lambda sub: sub.get("name", "")
+            first, 8, f"{path}.firstAvailable", _subrequest, lambda sub: sub.get("name", ""), whole=True
         )
     else:
         errors += _exact(exactly, f"{path}.exactly")
@@ -113,7 +118,8 @@ def selector(item: Object, path: str) -> list[FieldError]:
     expression = item["cel"].get("expression", "")
     at = f"{path}.cel.expression"
     if not expression:
-        return [required(at)]
+        fault = "compilation failed: ERROR: <input>:1:0: Syntax error: mismatched input '<EOF>'"
+        return [invalid(at, expression, fault)]
     return [too_long(at, 10240)] if len(expression) > 10240 else []
 
 
@@ -165,7 +171,7 @@ def opaque(item: Object, path: str) -> list[FieldError]:
     content = item.get("opaque")
     if content is None:
         return [required(f"{path}.opaque")]
-    return formats.driver_name(content.get("driver"), f"{path}.opaque.driver") + formats.raw_object(
+    return formats.driver_name_caseless(content.get("driver"), f"{path}.opaque.driver") + formats.raw_object(
         content.get("parameters"), f"{path}.opaque.parameters"
     )
 
@@ -202,7 +208,7 @@ def validate_status(new: Object, old: Object | None, gates: Gates) -> list[Field
                 errors.append(forbidden("status.reservedFor", detail))
     if allocation is not None and was is not None:
         if allocation != was:
-            errors.append(invalid("status.allocation", allocation, IMMUTABLE))
+            errors.append(invalid("status.allocation", None, "field cannot be modified once set"))
     elif allocation is not None:
         names = _names(new.get("spec", {}).get("devices", {}))
         errors += _allocation(allocation, "status.allocation", names)
@@ -226,7 +232,9 @@ def _device_status(item: Object, path: str, allocated: set[str]) -> list[FieldEr
     if item.get("shareID") is not None:
         errors += formats.uid(item["shareID"], f"{path}.shareID")
     if _share(item) not in allocated:
-        errors.append(invalid(path, _share(item), "must be an allocated device in the claim"))
+        shown = {name: item.get(name[0].lower() + name[1:], "") for name in ("Driver", "Pool", "Device")}
+        shown["ShareID"] = item.get("shareID", "")
+        errors.append(invalid(path, shown, "must be an allocated device in the claim"))
     errors += formats.conditions(item.get("conditions"), f"{path}.conditions", 8)
     if item.get("data") is not None:
         errors += formats.raw_object(item["data"], f"{path}.data")
@@ -249,7 +257,7 @@ def _allocation(allocation: Object, path: str, names: set[str]) -> list[FieldErr
     for i, result in enumerate(results):
         where = f"{at}.results[{i}]"
         errors += reference(result.get("request", ""), f"{where}.request", names)
-        errors += formats.driver_name(result.get("driver"), f"{where}.driver")
+        errors += formats.driver_name_caseless(result.get("driver"), f"{where}.driver")
         errors += formats.pool_name(result.get("pool"), f"{where}.pool")
         errors += formats.dns_label(result.get("device"), f"{where}.device")
         errors += devices.binding(result, where)

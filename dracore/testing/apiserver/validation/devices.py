@@ -61,6 +61,7 @@ def validate(
         f"{path}.consumesCounters",
         _consumption,
         lambda item: item.get("counterSet", ""),
+        whole=True,
     )
     errors += _node_selection(device, path, per_device=per_device)
     errors += binding(device, path)
@@ -84,7 +85,10 @@ def attribute(value: Object, path: str) -> list[FieldError]:
                 errors += _text(item, f"{path}.{name}[{i}]", version=name == "versions")
     given = [name for name in (*_SCALARS, *_LISTS) if value.get(name) is not None]
     if len(given) != 1:
-        errors.append(invalid(path, value if given else "", "exactly one value must be specified"))
+        names = ", ".join(f"`{name}`" for name in (*_SCALARS, *_LISTS))
+        shown = "{" + ", ".join(given) + "}" if given else ""
+        exactly = "exactly " if given else ""
+        errors.append(invalid(path, shown, f"must specify {exactly}one of: {names}"))
     return errors
 
 

@@ -45,6 +45,12 @@ _SUBDOMAIN_TEXT = _regex_message(
     r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*",
     "example.com",
 )
+_CASELESS_TEXT = _regex_message(
+    "an RFC 1123 subdomain must consist of alphanumeric characters, '-' or '.', and must start and end with "
+    "an alphanumeric character",
+    r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*",
+    "Example.com",
+)
 _LABEL_TEXT = _regex_message(
     "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and "
     "must start and "
@@ -145,6 +151,15 @@ def driver_name(value: Any, path: str) -> list[FieldError]:
     return faults + [invalid(path, value, fault) for fault in subdomain_faults(value.lower())]
 
 
+def driver_name_caseless(value: Any, path: str) -> list[FieldError]:
+    """The same rule where the API server checks it declaratively, with that text."""
+    if not value:
+        return [required(path)]
+    faults = [too_long(path, 63)] if len(value) > 63 else []
+    fits = re.fullmatch(_SUBDOMAIN, value.lower(), re.ASCII)
+    return faults if fits else [*faults, invalid(path, value, _CASELESS_TEXT)]
+
+
 def pool_name(value: Any, path: str) -> list[FieldError]:
     """At most 253 bytes, DNS subdomains joined with ``/``."""
     if not value:
@@ -190,11 +205,7 @@ def semver(value: str) -> bool:
 def uid(value: Any, path: str) -> list[FieldError]:
     if _UUID.fullmatch(value or ""):
         return []
-    detail = (
-        "uid must be in RFC 4122 normalized form, `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx` with lowercase "
-        "hexadecimal characters"
-    )
-    return [invalid(path, value, detail)]
+    return [invalid(path, value, "must be a lowercase UUID in 8-4-4-4-12 format")]
 
 
 def interface_address(value: Any, path: str) -> list[FieldError]:
@@ -219,9 +230,15 @@ def bounded_list(items: Any, limit: int, path: str, check: Check) -> list[FieldE
 
 
 def bounded_set(
-    items: Any, limit: int | None, path: str, check: Check, key: Callable[[Any], Any]
+    items: Any,
+    limit: int | None,
+    path: str,
+    check: Check,
+    key: Callable[[Any], Any],
+    *,
+    whole: bool = False,
 ) -> list[FieldError]:
-    """Like :func:`bounded_list`, and no two items with one key."""
+    """Like :func:`bounded_list`, and no two items with one key; ``whole``: a fault shows the item."""
     items = items or []
     if limit is not None and len(items) > limit:
         return [too_many(path, len(items), limit)]
@@ -229,7 +246,7 @@ def bounded_set(
     seen = set()
     for i, item in enumerate(items):
         if key(item) in seen:
-            errors.append(duplicate(f"{path}[{i}]", key(item)))
+            errors.append(duplicate(f"{path}[{i}]", item if whole else key(item)))
         seen.add(key(item))
     return errors
 

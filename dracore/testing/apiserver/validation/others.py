@@ -18,7 +18,9 @@ def validate_class(new: Object, old: Object | None, gates: Gates) -> list[FieldE
     errors = formats.bounded_list(spec.get("selectors"), 32, "spec.selectors", claims.selector)
     errors += formats.bounded_list(spec.get("config"), 32, "spec.config", claims.opaque)
     name = spec.get("extendedResourceName")
-    if name is not None and (not _EXTENDED.fullmatch(name) or "kubernetes.io/" in name):
+    if name is not None and "kubernetes.io/" in name:
+        errors.append(invalid("spec.extendedResourceName", name, 'must not have "kubernetes.io/" domain'))
+    elif name is not None and not _EXTENDED.fullmatch(name):
         errors.append(invalid("spec.extendedResourceName", name, "must be a valid extended resource name"))
     return errors
 

@@ -46,6 +46,7 @@ def validate(new: Object, old: Object | None, gates: Gates) -> list[FieldError]:
         "spec.sharedCounters",
         _counter_set,
         lambda item: item.get("name", ""),
+        whole=True,
     )
     if spec.get("partitionTypeAttribute") is not None:
         errors += _partition_type(spec)
