@@ -1,0 +1,99 @@
+"""The example plugin: installed as a package, loaded beside a bundled one, and run."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dracore.config import load
+from dracore.inventory import look
+
+ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "examples/plugins/nics"
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The example, built and installed by pip into a folder, without network."""
+    target = tmp_path_factory.mktemp("site")
+    options = ["--no-deps", "--no-build-isolation", "--no-index", "--quiet", "--disable-pip-version-check"]
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", *options, "--target", target, EXAMPLE],
+        check=True,
+        timeout=100,
+    )
+    return target
+
+
+@pytest.fixture
+def found(installed: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.syspath_prepend(installed)
+    yield
+    sys.modules.pop("nics", None)
+
+
+CONFIGURATION = """
+node: here
+plugins:
+  nics:
+  nvidia_gpu:
+simulation: {node: dgx-h100, stateDir: state}
+"""
+
+
+@pytest.mark.usefixtures("found")
+def test_it_offers_the_interfaces_of_this_machine_beside_simulated_gpus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "node.yaml").write_text(CONFIGURATION)
+    loaded = load("node.yaml", {})
+    assert loaded.plugins.drivers() == ("nics.example.com", "gpu.nvidia.com")
+    assert str(loaded.plugins.distribution("nics")) == "dra-nics 1.0.0"
+    found = look(loaded.plugins, loaded.configuration.node, simulation=loaded.configuration.simulated())
+    (nics,) = found["nics.example.com"].pools
+    assert {device.attributes["interface"] for device in nics.devices} == {
+        path.name for path in Path("/sys/class/net").iterdir() if path.is_dir()
+    }
+    for device in nics.devices:
+        interface = Path("/sys/class/net", str(device.attributes["interface"]))
+        assert device.attributes["mtu"] == int((interface / "mtu").read_text())
+        prepared = loaded.plugins.call(
+            "nics", "dra_prepare", device=device, ctx=None, result=None, config=None
+        )
+        assert list(prepared.edits.env.values()) == [interface.name]
+    assert found["gpu.nvidia.com"].complete
+    assert len(found["gpu.nvidia.com"].pools[0].devices) == 8
+
+
+@pytest.mark.usefixtures("found")
+def test_an_interface_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import nics  # type: ignore[import-not-found]
+
+    from dracore import Device, DracoreError
+
+    monkeypatch.setattr(nics, "INTERFACES", tmp_path)
+    (tmp_path / "Eth0.100").mkdir()
+    (tmp_path / "Eth0.100/speed").write_text("-1\n")
+    (tmp_path / "bonding_masters").write_text("")
+    (device,) = nics.dra_discover(None)
+    assert device == Device(
+        "eth0100", "nic", attributes={"interface": "Eth0.100", "virtual": True, "speed": -1}
+    )
+    assert nics.dra_prepare(device).edits.env == {"NIC_ETH0100": "Eth0.100"}
+    (tmp_path / "Eth0.100/speed").unlink()
+    (tmp_path / "Eth0.100").rmdir()
+    with pytest.raises(DracoreError, match=r"interface Eth0\.100 is gone; plug it in again"):
+        nics.dra_prepare(device)
+
+
+def test_it_is_small_and_has_two_hooks() -> None:
+    (source,) = (path.read_text() for path in EXAMPLE.glob("*.py"))
+    assert len(source.splitlines()) <= 60
+    hooks = {node.name for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)}
+    assert {name for name in hooks if name.startswith("dra_")} == {"dra_discover", "dra_prepare"}
