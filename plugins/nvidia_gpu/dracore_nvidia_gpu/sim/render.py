@@ -33,21 +33,25 @@ Tree = dict[str, Entry]
 def render(root: Path, tree: Mapping[str, Entry]) -> None:
     """Makes `root` hold the entries and no longer those of earlier calls; what others put there stays.
 
-    What is right already is not touched; a file changes by rename, so that readers never see half of one.
+    What is right already is not touched; a file changes by rename, so that readers never see half of one. One
+    caller at a time.
     """
     root.mkdir(parents=True, exist_ok=True)
+    spare = root.with_name(
+        f"{root.name}.new"
+    )  # outside of the tree, where what a kill leaves disturbs nobody
     list_file = root.with_name(f"{root.name}.rendered")
     before = set(list_file.read_text(encoding="utf-8").splitlines()) if list_file.exists() else set()
     if before != tree.keys():
         # First both: whoever continues after a crash must know of every entry there may be.
-        _put(list_file, File("\n".join(sorted(before | tree.keys()))))
+        _put(list_file, File("\n".join(sorted(before | tree.keys()))), spare)
     for path in before - tree.keys():
         _remove(root, path)
     for folder in sorted({os.path.dirname(path) for path in tree}):
         (root / folder).mkdir(parents=True, exist_ok=True)
     for path, entry in tree.items():
-        _put(root / path, entry)
-    _put(list_file, File("\n".join(sorted(tree))))
+        _put(root / path, entry, spare)
+    _put(list_file, File("\n".join(sorted(tree))), spare)
 
 
 def _remove(root: Path, path: str) -> None:
@@ -62,14 +66,13 @@ def _remove(root: Path, path: str) -> None:
             return
 
 
-def _put(path: Path, entry: Entry) -> None:
+def _put(path: Path, entry: Entry, temporary: Path) -> None:
     try:
         found: os.stat_result | None = os.lstat(path)
     except FileNotFoundError:
         found = None
     if found is not None and _is(path, found, entry):
         return
-    temporary = path.with_name(f".new-{os.getpid()}-{path.name}")
     temporary.unlink(missing_ok=True)
     match entry:
         case File(content, mode):

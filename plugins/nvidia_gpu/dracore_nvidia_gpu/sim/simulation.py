@@ -44,6 +44,7 @@ class Simulation:
         """Has ``dev/dri/by-path`` links only; a device node is known by its numbers (see :attr:`dev`)."""
         self.sysfs_root = state_dir / "sys"
         self.proc_root = state_dir / "proc"
+        self._state_file = StateFile(state_dir / "state.json")
         self._rendered: object = None
 
     @classmethod
@@ -77,7 +78,7 @@ class Simulation:
     @cached_property
     def node(self) -> SimNode:
         """The model: what faults, processes and an administrator's changes go through."""
-        return SimNode(self.spec, StateFile(self.state_dir / "state.json"), self._follow)
+        return SimNode(self.spec, self._state_file, self._follow)
 
     @property
     def dev(self) -> dict[str, DevNode]:
@@ -93,10 +94,11 @@ class Simulation:
         file = _description_file(self.state_dir)
         try:
             self.state_dir.mkdir(parents=True, exist_ok=True)
-            self._refuse_another(file)
             text = json.dumps(self._description, indent=1)
-            if not file.exists() or file.read_text(encoding="utf-8") != text:
-                write_durably(file, text)
+            with self._state_file.locked():
+                self._refuse_another(file)
+                if not file.exists() or file.read_text(encoding="utf-8") != text:
+                    write_durably(file, text)
             boot_id = self._boot_id_file.read_text(encoding="utf-8").strip()
             if self.node.meet(boot_id):
                 log.info("simulated node %s has rebooted", self.spec.name)
@@ -107,7 +109,7 @@ class Simulation:
                 fix="choose a stateDir that this user can write, and a bootIdFile that it can read",
             ) from error
         log.warning(
-            "hardware is simulated: node %s with %d GPUs in %s; nothing here runs on a GPU",
+            "hardware is simulated: node %s (GPUs: %d) in %s; nothing here runs on a GPU",
             self.spec.name,
             len(self.spec.gpus),
             self.state_dir,

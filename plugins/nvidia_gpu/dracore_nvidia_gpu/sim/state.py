@@ -237,8 +237,11 @@ class StateFile:
 
 
 def write_durably(path: Path, text: str, mode: int = 0o644) -> None:
-    """Replaces a file: whoever reads sees the old or the new one, and so does a machine that lost power."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    """Replaces a file: whoever reads sees the old or the new one, and so does a machine that lost power.
+
+    The caller holds a lock: what a killed writer left beside the file is overwritten by the next.
+    """
+    temporary = path.with_name(f".{path.name}.new")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
