@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from dracore import Device, Discovery, Prepared, Simulation
+from dracore import Device, Discovery, Health, Prepared, Simulation
 from dracore_nvidia_gpu.cdihook import HookSearch
 from dracore_nvidia_gpu.common import Common, CommonEdits
+from dracore_nvidia_gpu.devices import LOST
 from dracore_nvidia_gpu.devnodes import DeviceNodes
 from dracore_nvidia_gpu.driverroot import Root
 from dracore_nvidia_gpu.gpuedits import GpuEdits
@@ -126,6 +128,20 @@ class Gpus:
         edits = self.edits.get(device.facts["minor"], device.facts["busId"], common.hook, view.generation)
         return Prepared(edits, common.edits, facts=device.facts)
 
+    def health(self) -> Iterator[Health]:
+        """Of every GPU that is known; the taint of one that is lost or gone outlives this process."""
+        view = self.session.view
+        for uuid, known in view.known.items():
+            name = known.device.name
+            if view.nvml is None:
+                yield Health(name, "Unknown", "NVIDIA's driver does not answer")
+            elif known.lost:
+                yield _lost(name, "it does not answer NVML")
+            elif uuid not in view.withheld:
+                yield Health(name, "Healthy")
+        for device, why in view.gone.values():
+            yield _lost(device.name, why)
+
     def current_common(self) -> Common:
         """The common edits for the driver that the last look found."""
         view = self.session.view
@@ -134,6 +150,10 @@ class Gpus:
     def _edits(self, device: Device, common: Common) -> None:
         generation = self.session.view.generation
         self.edits.get(device.facts["minor"], device.facts["busId"], common.hook, generation)
+
+
+def _lost(name: str, why: str) -> Health:
+    return Health(name, "Unhealthy", why, LOST.key, LOST.effect)
 
 
 def _is_node(path: str) -> bool:

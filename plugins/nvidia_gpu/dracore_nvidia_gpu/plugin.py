@@ -16,6 +16,7 @@ from dracore import (
     DeviceClass,
     Discovery,
     Driver,
+    Health,
     NodeContext,
     Prepared,
     hookimpl,
@@ -96,6 +97,12 @@ def dra_watch(ctx: NodeContext, changed: Callable[[], None]) -> Callable[[], Non
     watch = Watch(gpus.session, changed, gpus.settings.discovery_interval, ctx.log)
     watch.start()
     return watch.stop
+
+
+@hookimpl
+def dra_health(ctx: NodeContext) -> Iterable[Health]:
+    gpus: Gpus = ctx.session()
+    return list(gpus.health())
 
 
 @hookimpl

@@ -13,7 +13,7 @@ from typing import TypeVar
 from dracore import DeviceGone, Discovery, DracoreError
 from dracore_nvidia_gpu.calls import STALE, NvmlFailure
 from dracore_nvidia_gpu.nvml import NvmlLibrary, NvmlSession
-from dracore_nvidia_gpu.survey import Known, Survey, View
+from dracore_nvidia_gpu.survey import Survey, View
 
 T = TypeVar("T")
 
@@ -86,7 +86,7 @@ class Session:
                 problem = str(error)
             except NvmlFailure as failure:
                 problem = f"the GPUs cannot be listed: {failure}"
-            self._view = View(known=self._view.known)
+            self._view = View(known=self._view.known, gone=self._view.gone)
             return Discovery(problems=(problem,))
 
     def confirm(self, uuid: str, minor: int) -> View:
@@ -94,37 +94,47 @@ class Session:
 
         :raises DeviceGone: it is lost, removed, withheld, or another GPU has its name now.
         """
-        view = self._view
-        if self._answers(view, uuid) == minor:
-            return view
-        with self._lock:
-            if self._view is view:
-                self.discover(self._ours)
-                self.on_change()
+        looked = False
+        for _ in range(3):  # the driver may be reloaded once more while we look
             view = self._view
-        if self._answers(view, uuid) == minor:
-            return view
+            found = self._answers(view, uuid)
+            if found == minor:
+                return view
+            if looked and (found is not None or not view.offers(uuid)):
+                break
+            self._look_again(view)
+            looked = True
         raise DeviceGone(
-            f"gpu-{minor} ({uuid}) is gone: {_why(view, view.known.get(uuid), uuid)}",
+            f"gpu-{minor} ({uuid}) is gone: {_why(view, uuid, found)}",
             fix="delete the pod, so that it gets another GPU",
         )
 
+    def _look_again(self, doubted: View) -> None:
+        """Discovers, unless another thread has done so since `doubted` was read."""
+        with self._lock:
+            if self._view is not doubted:
+                return
+            self.discover(self._ours)
+        self.on_change()
+
     def _answers(self, view: View, uuid: str) -> int | None:
         """The minor number that the GPU answers with now; None where it does not."""
-        known = view.known.get(uuid)
-        if known is None or known.lost or uuid in view.withheld:
+        if view.nvml is None or not view.offers(uuid):
             return None
         try:
-            return int(view.nvml.call("nvmlDeviceGetMinorNumber", known.handle)) if view.nvml else None
+            return int(view.nvml.call("nvmlDeviceGetMinorNumber", view.known[uuid].handle))
         except NvmlFailure:
             return None
 
 
-def _why(view: View, known: Known | None, uuid: str) -> str:
+def _why(view: View, uuid: str, minor: int | None) -> str:
+    known = view.known.get(uuid)
     if view.nvml is None:
         return "NVIDIA's driver does not answer"
     if known is None:
-        return "no GPU of this node has that uuid any more"
+        return "no GPU of this node answers with that uuid"
     if known.lost:
         return "it fell off the bus"
-    return view.withheld.get(uuid) or "another GPU has its name now"
+    if uuid in view.withheld:
+        return view.withheld[uuid]
+    return "it does not answer NVML" if minor is None else f"it is gpu-{minor} now"

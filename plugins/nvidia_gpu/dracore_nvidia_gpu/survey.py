@@ -28,6 +28,8 @@ class View:
 
     :param known: by uuid, GPUs that are on the bus, withheld and lost ones among them.
     :param withheld: by uuid, why a GPU is not offered.
+    :param gone: by uuid, the device of a GPU that was known to this process and left the bus or the driver,
+        with what became of it.
     :param nvml: the session that the handles belong to; None: the look failed.
     :param generation: counts those sessions: with another come other handles, and perhaps other minors.
     """
@@ -35,8 +37,14 @@ class View:
     driver: DriverInfo = field(default_factory=DriverInfo)
     known: dict[str, Known] = field(default_factory=dict)
     withheld: dict[str, str] = field(default_factory=dict)
+    gone: dict[str, tuple[Device, str]] = field(default_factory=dict)
     nvml: Nvml | None = None
     generation: int = -1
+
+    def offers(self, uuid: str) -> bool:
+        """Whether the GPU was well when it was looked at."""
+        known = self.known.get(uuid)
+        return known is not None and not known.lost and uuid not in self.withheld and self.nvml is not None
 
 
 class Survey:
@@ -64,7 +72,7 @@ class Survey:
         driver = _driver(nvml, problems)
         known: dict[str, Known] = {}
         withheld: dict[str, str] = {}
-        silent = 0
+        silent = failed = 0
         for index in range(int(nvml.call("nvmlDeviceGetCount"))):
             try:
                 gpu = read_gpu(nvml, nvml.call("nvmlDeviceGetHandleByIndex", index), self._pci, problems)
@@ -73,6 +81,7 @@ class Survey:
                 continue
             except Unidentified as error:
                 problems.append(f"GPU {index} is left out, it cannot be told from others: {error}")
+                failed += 1
                 continue
             except NvmlFailure as failure:
                 if failure.code in STALE:
@@ -81,6 +90,7 @@ class Survey:
                     silent += 1
                 else:
                     problems.append(f"GPU {index} is left out: {failure}")
+                    failed += 1
                 continue
             if gpu.product in DISPLAY_ONLY:
                 continue
@@ -102,9 +112,11 @@ class Survey:
                 problems.append(
                     f"{silent - len(lost)} GPU(s) are lost and cannot be named; they are left out"
                 )
+        gone = self._gone(before, known, certain=not failed)
+        problems += [f"{device.name} ({uuid}) is gone: {why}" for uuid, (device, why) in gone.items()]
         offered = [entry.device for uuid, entry in known.items() if uuid not in withheld]
         offered.sort(key=lambda device: bus_order(device.facts["busId"]))
-        view = View(driver, known, withheld, nvml, generation)
+        view = View(driver, known, withheld, gone, nvml, generation)
         return Discovery(tuple(offered), problems=tuple(problems)), view
 
     def _lost(self, before: View, answering: dict[str, Known]) -> Iterator[Known]:
@@ -120,6 +132,28 @@ class Survey:
             found = read_lost(self._proc, address) if address not in taken else None
             if found and found[0].uuid not in answering and self._driven(address):
                 yield Known(lost_device(*found, simulated=self._simulated), lost=True)
+
+    def _gone(self, before: View, known: dict[str, Known], *, certain: bool) -> dict[str, tuple[Device, str]]:
+        """Those that were there before; one whose name another GPU has now is of no interest any more.
+
+        :param certain: every GPU that NVML lists could be named; else a missing one may be one of those.
+        """
+        names = {entry.device.name for entry in known.values()}
+        devices = {uuid: device for uuid, (device, _) in before.gone.items()}
+        devices |= {uuid: entry.device for uuid, entry in before.known.items()}
+        return {
+            uuid: (device, self._whereabouts(device.facts["busId"]))
+            for uuid, device in devices.items()
+            if uuid not in known
+            and device.name not in names
+            and (certain or not self._driven(device.facts["busId"]))
+        }
+
+    def _whereabouts(self, address: str) -> str:
+        if not self._pci.present(address):
+            return f"nothing is at {address} on the PCI bus"
+        driver = self._pci.driver(address)
+        return f"{address} is bound to {driver}" if driver != "nvidia" else "NVML does not list it"
 
     def _driven(self, address: str) -> bool:
         return self._pci.present(address) and self._pci.driver(address) in ("nvidia", None)

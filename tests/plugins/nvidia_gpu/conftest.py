@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 import structlog
-
-from dracore import Device, Discovery, HeldEffect, Prepared, Simulation
 from dracore_nvidia_gpu import plugin
 from dracore_nvidia_gpu.gpus import Gpus
 from dracore_nvidia_gpu.settings import Settings
 from dracore_nvidia_gpu.sim import Simulation as Simulator
 from dracore_nvidia_gpu.sim.node import SimNode
+
+from dracore import Device, Discovery, HeldEffect, Prepared, Simulation
 
 
 @dataclass

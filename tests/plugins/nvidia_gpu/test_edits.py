@@ -300,7 +300,8 @@ def test_nodes_of_the_host_stand_by_their_path():
 
 def test_numbers_come_from_the_kernel_where_no_node_is_made_yet(installation, tmp_path):
     (tmp_path / "devices").write_text(
-        "Character devices:\n  1 mem\n195 nvidia-frontend\n508 nvidia-uvm\n\nBlock devices:\n  8 nvidia-modeset\n"
+        "Character devices:\n  1 mem\n195 nvidia-frontend\n508 nvidia-uvm\n\n"
+        "Block devices:\n  8 nvidia-modeset\n"
     )
     common = common_of(installation, installation, tmp_path)
     assert set(common.edits.device_nodes) == {

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+import threading
 
-from dracore import DeviceGone, HeldEffect, Taint
+import pytest
 from dracore_nvidia_gpu import plugin
 from dracore_nvidia_gpu.sim.state import CallFault
+
+from dracore import DeviceGone, HeldEffect, Taint
 
 LOST = Taint("gpu.nvidia.com/gpu-lost", "NoSchedule")
 
@@ -184,7 +186,7 @@ def test_a_removed_gpu_is_not_there(node):
     under_test.hardware.remove("3")
     found = under_test.discover()
     assert {device.name for device in found.devices} == set(healthy) - {"gpu-3"}
-    with pytest.raises(DeviceGone, match="gpu-3 .* is gone: no GPU of this node has that uuid"):
+    with pytest.raises(DeviceGone, match=r"gpu-3 .* is gone: no GPU of this node answers with that uuid"):
         under_test.prepare(healthy["gpu-3"])
 
 
@@ -213,8 +215,57 @@ def test_a_claim_is_refused_when_another_gpu_has_the_name(node, tmp_path):
         **{f: getattr(moved, f) for f in ("name", "kind", "attributes")},
         facts={**moved.facts, "uuid": devices["gpu-0"].identity},
     )
-    with pytest.raises(DeviceGone, match="another GPU has its name now"):
+    with pytest.raises(DeviceGone, match="is gone: it is gpu-0 now"):
         under_test.prepare(stranger)
+
+
+# --- health -------------------------------------------------------------------------------------------
+
+
+def health(under_test):
+    return {entry.device: entry for entry in plugin.dra_health(under_test.ctx)}
+
+
+def test_health_of_lost_and_removed_gpus_asks_for_the_taint(node):
+    under_test = node("dgx-h100")
+    under_test.discover()
+    assert {entry.state for entry in health(under_test).values()} == {"Healthy"}
+    under_test.hardware.lose("3")
+    under_test.hardware.remove("5")
+
+    problems = said(under_test.discover())
+
+    found = health(under_test)
+    for name in ("gpu-3", "gpu-5"):
+        entry = found.pop(name)
+        assert (entry.state, entry.taint_key, entry.taint_effect) == ("Unhealthy", LOST.key, LOST.effect)
+    assert {entry.state for entry in found.values()} == {"Healthy"}
+    assert len(found) == 6
+    assert any("gpu-5" in text and "nothing is at 0000:c3:00.0 on the PCI bus" in text for text in problems)
+    under_test.hardware.clear()
+    under_test.discover()
+    assert {entry.state for entry in health(under_test).values()} == {"Healthy"}
+    assert len(health(under_test)) == 8
+
+
+def test_health_is_unknown_without_a_driver(node):
+    under_test = node("single-t4")
+    under_test.discover()
+    under_test.hardware.set_driver(loaded=False)
+    under_test.discover()
+    assert [(entry.state, entry.taint_key) for entry in health(under_test).values()] == [("Unknown", "")]
+
+
+def test_a_gpu_that_another_driver_took_is_gone(node):
+    under_test = node("dgx-h100")
+    under_test.discover()
+    under_test.hardware.remove("5")
+    device = under_test.simulator.sysfs_root / "devices/pci0000:bd/0000:bd:01.0/0000:c3:00.0"
+    device.mkdir(parents=True)
+    (device / "driver").symlink_to("../../../../bus/pci/drivers/vfio-pci")
+    link = under_test.simulator.sysfs_root / "bus/pci/devices/0000:c3:00.0"
+    link.symlink_to("../../../devices/pci0000:bd/0000:bd:01.0/0000:c3:00.0")
+    assert any("0000:c3:00.0 is bound to vfio-pci" in text for text in said(under_test.discover()))
 
 
 # --- MIG ----------------------------------------------------------------------------------------------
@@ -326,6 +377,35 @@ def test_a_prepare_right_after_a_reload_gets_the_new_drivers_files(node):
     assert new.edits == old.edits
 
 
+def test_prepares_of_many_threads_survive_reloads(node):
+    """Every one of them gets its GPU, whichever thread finds the driver reloaded."""
+    under_test = node("dgx-h100")
+    devices = list(under_test.devices().values())
+    failures, reloaded = [], threading.Event()
+
+    def prepare(device):
+        while True:
+            done = reloaded.is_set()
+            try:
+                under_test.prepare(device)
+            except Exception as error:
+                failures.append(error)
+            if done:
+                return
+
+    threads = [threading.Thread(target=prepare, args=(device,)) for device in devices]
+    for thread in threads:
+        thread.start()
+    for version in ("581.1.1", "582.1.1", "583.1.1"):
+        under_test.hardware.reload_driver(version)
+    reloaded.set()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    version = under_test.gpus.session.view.driver.version
+    assert version == "583.1.1"
+
+
 def test_a_prepare_without_a_driver_fails_in_one_sentence(node):
     under_test = node("dgx-h100")
     devices = under_test.devices()
@@ -339,7 +419,6 @@ def test_a_prepare_without_a_driver_fails_in_one_sentence(node):
 def test_a_node_with_no_driver_at_all(tmp_path):
     """The real library source on a root that has none."""
     import structlog
-
     from dracore_nvidia_gpu.gpus import Gpus
     from dracore_nvidia_gpu.settings import Settings
 
@@ -357,7 +436,6 @@ def test_a_node_with_no_driver_at_all(tmp_path):
 
 def test_a_library_that_is_none(tmp_path):
     import structlog
-
     from dracore_nvidia_gpu.gpus import Gpus
     from dracore_nvidia_gpu.settings import Settings
 
