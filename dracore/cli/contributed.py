@@ -19,7 +19,7 @@ def plugin_group(name: str) -> click.Group | None:
     # A plugin that requires others still has its commands where those are not enabled.
     plugins, problems = Plugins.find({name: {}})
     if name not in plugins.plugins():
-        raise problems[0]
+        raise problems[0].value
     commands = plugins.call(name, "dra_commands") or ()
     group = click.Group(name, help=f"Commands of the plugin {name}.")
     for command in commands:

@@ -22,7 +22,7 @@ PATH_LIMIT = 107
 HIDDEN_LENGTH = 7
 """Characters of a hidden name (:func:`hidden_name`); no public name is shorter."""
 
-_INSTANCE = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,126}[A-Za-z0-9])?")
+_INSTANCE = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _POD_UID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[A-Za-z0-9_-]{11}")
 
 
@@ -41,7 +41,7 @@ def check_instance(instance: str) -> str:
     """
     if instance and not _INSTANCE.fullmatch(instance):
         raise ConfigError(
-            f"{instance!r} is no instance id: 1 to 128 letters, digits, '-', '_', '.', ends alphanumeric",
+            f"{instance!r} is no instance id: 1 to 63 letters, digits, '-', '_', '.', ends alphanumeric",
             where="--instance-id",
             fix="use the pod's uid",
         )

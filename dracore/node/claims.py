@@ -16,7 +16,7 @@ REQUEST_SECONDS = 10.0
 
 
 class ApiClaims:
-    """Reads claims for one driver (the engine's ``Claims``). Texts name no namespace: pods' events show them."""
+    """Reads claims for one driver. No text names a namespace: the pod's event shows it."""
 
     def __init__(self, kube: Callable[[], KubeClient], driver: str) -> None:
         self._kube = kube

@@ -44,6 +44,10 @@ class Reports:
                 return
         self._send(reason, message, claim, warning)
 
+    def say(self, text: str, **details: Any) -> None:
+        """A line in the log, of no interest to users of the cluster."""
+        self._log.info(text, **details)
+
     def count(self, metric: str, amount: float = 1) -> None:
         """One of the engine's counters: it has the driver as its only label."""
         if metric in COUNTERS and COUNTERS[metric].labels == ("driver",):

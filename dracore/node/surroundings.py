@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from dracore.errors import ClaimError, DracoreError, PluginError
+from dracore.errors import PluginError
 from dracore.model.context import Simulation
 from dracore.model.effect import Effect
 from dracore.node.api import Api
@@ -17,7 +17,8 @@ from dracore.plugins import Plugins
 class Surroundings:
     """The node, the settings of plugins, their sessions, the API client.
 
-    :param plugins: asked anew each time: a reload replaces the settings.
+    :param hooks: answers settings; a reload replaces them.
+    :param session: the session of any plugin of the process; None where it is not running.
     """
 
     def __init__(
@@ -25,22 +26,19 @@ class Surroundings:
         driver: str,
         node: str,
         simulation: Simulation | None,
-        plugins: Callable[[], Plugins],
+        hooks: Hooks,
+        session: Callable[[str], Any],
         api: Api,
     ) -> None:
         self.driver = driver
         self.node = node
         self.simulation = simulation
-        self._plugins = plugins
-        self._api = api
-        self._session: Callable[[str], Any] = lambda plugin: None
-
-    def sessions(self, session: Callable[[str], Any]) -> None:
-        """Says where the sessions of plugins are found."""
+        self._hooks = hooks
         self._session = session
+        self._api = api
 
     def settings(self, plugin: str) -> Any:
-        return self._plugins().settings(plugin)
+        return self._hooks.settings(plugin)
 
     def log(self, plugin: str) -> Any:
         return structlog.get_logger("dracore.plugin").bind(driver=self.driver, plugin=plugin)
@@ -53,37 +51,46 @@ class Surroundings:
 
 
 class Hooks:
-    """Calls plugins for the engine (its ``HookCaller``)."""
+    """The plugins as engine and inventory call them; the traceback of a defect goes to the log.
 
-    def __init__(self, plugins: Callable[[], Plugins]) -> None:
-        self._plugins = plugins
+    A reload replaces `plugins` by the same ones with other settings.
+    """
+
+    def __init__(self, plugins: Plugins) -> None:
+        self.current = plugins
 
     def plugins(self, driver: str) -> Sequence[str]:
-        return self._plugins().plugins(driver)
+        return self.current.plugins(driver)
+
+    def requires(self, plugin: str) -> Sequence[str]:
+        return self.current.requires(plugin)
+
+    def implements(self, plugin: str, hook: str) -> bool:
+        return self.current.implements(plugin, hook)
+
+    def settings(self, plugin: str) -> Any:
+        return self.current.settings(plugin)
 
     def call(self, plugin: str, hook: str, /, **arguments: Any) -> Any:
         """The hook's answer.
 
-        :raises DracoreError: it failed; a defect comes as PluginError, and its traceback is logged.
+        :raises DracoreError: it failed; a defect comes as PluginError naming plugin and hook.
         """
         try:
-            return self._plugins().call(plugin, hook, **arguments)
-        except ClaimError:
-            raise
-        except DracoreError as error:
-            if isinstance(error, PluginError) and error.__cause__ is not None:
+            return self.current.call(plugin, hook, **arguments)
+        except PluginError as error:
+            if error.__cause__ is not None:
                 structlog.get_logger("dracore.plugin").error(
-                    "a hook failed", plugin=plugin, hook=hook, exc_info=error.__cause__
+                    "a hook has a defect", plugin=plugin, hook=hook, exc_info=error.__cause__
                 )
             raise
 
     def effect_type(self, driver: str, kind: str) -> type[Effect] | None:
-        return self._plugins().effect_type(driver, kind)
+        return self.current.effect_type(driver, kind)
 
     def distribution_of(self, driver: str, kind: str) -> str:
-        """The package that brings an effect kind, as one would install it."""
-        plugins = self._plugins()
-        for plugin in plugins.plugins(driver):
-            if any(effect.kind == kind for effect in plugins.call(plugin, "dra_effects") or ()):
-                return plugins.distribution(plugin).name
+        """The package that brings an effect kind, as one would install it; empty: no enabled plugin does."""
+        for plugin in self.current.plugins(driver):
+            if any(effect.kind == kind for effect in self.current.call(plugin, "dra_effects") or ()):
+                return self.current.distribution(plugin).name
         return ""

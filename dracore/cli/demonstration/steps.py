@@ -180,9 +180,10 @@ class Demonstration:
         ids = [cdi_id for container in answer["cdi_ids"].values() for cdi_id in container]
         view = container_view(self._world.cdi, ids)
         self._landed.append(Landed(wish, ref, devices, ids))
+        nodes = sorted(view.paths())
         container = {
             "cdiDevices": ids,
-            "deviceNodes": sorted(view.paths()),
+            "deviceNodes": nodes,
             "env": view.env,
             "mounts": len(view.mounts),
             "hooks": len(view.hooks),
@@ -190,7 +191,7 @@ class Demonstration:
         env = " ".join(f"{name}={value}" for name, value in sorted(view.env.items()))
         lines = [
             f"{wish.name} landed on {', '.join(device['device'] for device in devices)}",
-            f"its container gets {' '.join(container['deviceNodes'])}",
+            f"its container gets {' '.join(nodes)}",
             f"and {len(view.mounts)} mounts{f', {env}' if env else ''}",
         ]
         self._story.step(
@@ -294,10 +295,10 @@ class Demonstration:
 def _manifests(world: World) -> list[dict[str, Any]]:
     """The DeviceClasses, as ``dracore manifests`` prints them."""
     from dracore.config import load
-    from dracore.manifests import manifests
+    from dracore.manifests import objects
 
     world.write_config()
-    return [item for item in manifests(load(world.config).plugins) if item["kind"] == "DeviceClass"]
+    return [item for item in objects(load(world.config).plugins) if item["kind"] == "DeviceClass"]
 
 
 def _pod(wish: Wish) -> dict[str, Any]:

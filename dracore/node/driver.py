@@ -1,0 +1,301 @@
+"""One driver of the process: journal, engine, sockets, inventory, publisher, reconciler, put together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import structlog
+
+from dracore.cdi import Cdi
+from dracore.config import NodeConfiguration
+from dracore.errors import DracoreError
+from dracore.inventory import Inventory
+from dracore.inventory.ports import Contexts, Filter
+from dracore.kubelet.endpoint import DriverEndpoint
+from dracore.kubelet.podresources import PodResources
+from dracore.kubelet.registration import RegistrationState
+from dracore.model.answer import Call, PreparedResult
+from dracore.model.claim import ClaimRef
+from dracore.model.device import Pool
+from dracore.model.seam import Seam
+from dracore.node.api import Api
+from dracore.node.claims import ApiClaims
+from dracore.node.configs import ClaimConfigs
+from dracore.node.observer import PublishReports
+from dracore.node.reports import Reports
+from dracore.node.simulated import null_devices
+from dracore.node.surroundings import Hooks, Surroundings
+from dracore.observe.metrics import Metrics
+from dracore.plugins import Plugins
+from dracore.prepare import Engine, Instances, Journal, Reconciler
+from dracore.prepare.ports import Admission
+
+if TYPE_CHECKING:
+    from dracore.kube.client import KubeClient
+    from dracore.publish.publisher import Publisher
+    from dracore.publish.status import PublishStatus
+
+PLUGINS_SECONDS = 10.0
+"""How long recovery waits for the first start of the plugins, whose sessions it needs; then it goes on."""
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What all drivers of the process share.
+
+    :param session: the session of any plugin of any driver.
+    :param started: whether a plugin of any driver has started.
+    """
+
+    configuration: NodeConfiguration
+    hooks: Hooks
+    api: Api
+    metrics: Metrics
+    boot_id: str
+    instance: str
+    admission: Admission
+    offered: Filter | None
+    session: Callable[[str], Any]
+    started: Callable[[str], bool]
+    seam: Seam
+
+
+class DriverNode:
+    """The parts of one driver in the order of their life: open, recover, serve, connect; drain, stop."""
+
+    engine: Engine
+    inventory: Inventory
+
+    def __init__(self, name: str, shared: Shared) -> None:
+        self.name = name
+        self._shared = shared
+        configuration = shared.configuration
+        self.folder = configuration.kubelet.plugins_dir / name
+        self.reports = Reports(name, configuration.node, shared.metrics)
+        self._pods = PodResources(configuration.kubelet.pod_resources_socket)
+        self._journal: Journal | None = None
+        self._instances: Instances | None = None
+        self._reconciler: Reconciler | None = None
+        self._publisher: Publisher | None = None
+        self._unsubscribe: Callable[[], None] | None = None
+        self.endpoint = DriverEndpoint(
+            name,
+            _Claims(self),
+            registry=configuration.kubelet.registry_dir,
+            data_dir=self.folder,
+            instance=shared.instance,
+            metrics=shared.metrics,
+            on_status=self._registered,
+            seam=shared.seam,
+        )
+
+    # --- life ---------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Opens the journal and begins to start the plugins.
+
+        :raises JournalError: it cannot be used, or a live process of the same instance id does.
+        """
+        shared = self._shared
+        configuration = shared.configuration
+        self._journal = Journal.open(self.folder, seam=shared.seam, reports=self.reports)
+        self._instances = Instances(
+            self._journal, self.folder, shared.instance, seam=shared.seam, reports=self.reports
+        )
+        self._instances.start()
+        simulation = configuration.simulated()
+        devices = _Devices(self)
+        self.engine = Engine(
+            driver=self.name,
+            folder=self.folder,
+            journal=self._journal,
+            boot_id=shared.boot_id,
+            hooks=shared.hooks,
+            devices=devices,
+            configs=ClaimConfigs(shared.hooks.current, self.name),
+            claims=ApiClaims(shared.api, self.name),
+            pods=self._pods,
+            cdi=Cdi(
+                configuration.cdi.dir,
+                self.name,
+                seam=shared.seam,
+                transform=null_devices if simulation else None,
+            ),
+            surroundings=Surroundings(
+                self.name, configuration.node, simulation, shared.hooks, shared.session, shared.api
+            ),
+            seam=shared.seam,
+            reports=self.reports,
+            admission=shared.admission,
+        )
+        self.inventory = Inventory(
+            self.name,
+            configuration.node,
+            shared.hooks,
+            cast("Contexts", self.engine),  # its contexts have properties where the protocol has attributes
+            self.engine.health,
+            prepared=self._prepared,
+            offered=shared.offered,
+            reports=self.reports,
+            elsewhere=shared.started,
+        )
+        self.inventory.start()
+
+    def recover(self, deadline: float) -> None:
+        """Undoes what a crash left half done.
+
+        :param deadline: (monotonic) until then the plugins' sessions are waited for.
+        """
+        while time.monotonic() < deadline and any(
+            plugin.state in ("waiting", "starting") for plugin in self.inventory.status()
+        ):
+            time.sleep(0.005)
+        done = self.engine.recover()
+        if done.released or done.rewritten or done.swept:
+            _log.info(
+                "recovered",
+                driver=self.name,
+                released=done.released,
+                rewritten=done.rewritten,
+                swept=done.swept,
+            )
+
+    def serve(self) -> None:
+        """Lets the kubelet in.
+
+        :raises SocketError: see :meth:`DriverEndpoint.start`.
+        """
+        self.endpoint.start()
+        self.endpoint.sweep()
+
+    def connect(self, client: KubeClient) -> None:
+        """The API server is known: events, publishing and reconciling begin."""
+        from dracore.publish.publisher import Publisher
+
+        assert self._instances is not None
+        hooks = self._shared.hooks
+        self.reports.connect(client)
+        self._publisher = Publisher(
+            client,
+            self.name,
+            self._shared.configuration.node,
+            dense=is_dense(hooks.current, self.name),
+            prepared=lambda: {(pool, device) for _, pool, device in self._prepared()},
+            may_write=self._instances.is_publisher,
+            observer=PublishReports(self.reports, self._shared.metrics),
+        )
+        self._publisher.start()
+        self._unsubscribe = self.inventory.subscribe(self._publisher.update)
+        self._reconciler = Reconciler(self.engine, allowed=self._instances.is_publisher)
+        self._reconciler.start()
+
+    def drain(self) -> None:
+        """Answers what runs; then the kubelet is told to go."""
+        self.endpoint.drain()
+
+    def stop(self) -> None:
+        """Ends every part; prepared claims stay. Safe after any step of a start that failed."""
+        if self._journal is not None and hasattr(self, "engine"):
+            self.engine.interrupt()
+        self.endpoint.stop()
+        if self._unsubscribe is not None:
+            self._unsubscribe()
+        for part in (self._reconciler, self._publisher, self._instances):
+            if part is not None:
+                part.stop()
+        if hasattr(self, "inventory"):
+            self.inventory.stop()
+        if hasattr(self, "engine"):
+            self.engine.close()
+        elif self._journal is not None:
+            self._journal.close()
+        self.reports.stop()
+
+    # --- at run time --------------------------------------------------------------------------------
+
+    def reconcile(self) -> bool:
+        """Looks for claims that are gone, now; False where there is no API server yet."""
+        if self._reconciler is None:
+            return False
+        self._reconciler.kick()
+        return True
+
+    @property
+    def registered(self) -> bool:
+        return bool(self.endpoint.registration.state.registered)
+
+    def publishes(self) -> bool:
+        return self._instances is not None and self._instances.is_publisher()
+
+    def pools(self) -> Sequence[Pool]:
+        return self.inventory.pools()
+
+    def publish_status(self) -> PublishStatus | None:
+        return self._publisher.status() if self._publisher is not None else None
+
+    def degradations(self) -> list[str]:
+        """What is not as it should be with this driver, a text each."""
+        found = [str(problem) for problem in self.inventory.problems()]
+        found += [
+            f"device {pool}/{name} is gone while a claim has it" for pool, name in self.inventory.lost()
+        ]
+        refusal = self.endpoint.registration.state.error
+        if refusal:
+            found.append(f"the kubelet refuses the registration: {refusal}")
+        status = self.publish_status()
+        return found + list(status.degradations if status else ())
+
+    def _prepared(self) -> list[tuple[str, str, str]]:
+        """Plugin, pool and device of everything that claims have."""
+        claims = self.engine.snapshot().claims
+        return [(device.plugin, device.pool, device.device) for claim in claims for device in claim.devices]
+
+    def _registered(self, state: RegistrationState) -> None:
+        assert self._instances is not None
+        if state.registered is False:
+            self.reports.event("RegistrationRefused", f"the kubelet refuses {self.name}: {state.error}")
+        try:
+            self._instances.mark_registered(bool(state.registered))
+        except DracoreError as error:
+            _log.error("the registration could not be written down", driver=self.name, error=str(error))
+
+
+def is_dense(plugins: Plugins, driver: str) -> bool:
+    """Whether 64 devices go into a slice from the start: taints may come to any of them at any time."""
+    return any(plugins.implements(plugin, "dra_health") for plugin in plugins.plugins(driver))
+
+
+class _Devices:
+    """The engine's ``Devices``: made before the inventory, which needs the engine."""
+
+    def __init__(self, driver: DriverNode) -> None:
+        self._driver = driver
+
+    def find(self, pool: str, device: str) -> Any:
+        return self._driver.inventory.find(pool, device)
+
+    def identified(self, identity: str) -> Any:
+        return self._driver.inventory.identified(identity)
+
+    def ready(self) -> bool:
+        return hasattr(self._driver, "inventory") and self._driver.inventory.ready()
+
+
+class _Claims:
+    """The engine behind the sockets; a lost device leaves the inventory with its last claim."""
+
+    def __init__(self, driver: DriverNode) -> None:
+        self._driver = driver
+
+    def prepare(self, ref: ClaimRef, call: Call) -> Sequence[PreparedResult]:
+        return self._driver.engine.prepare(ref, call)
+
+    def unprepare(self, ref: ClaimRef, call: Call) -> None:
+        self._driver.engine.unprepare(ref, call)
+        if self._driver.inventory.lost():
+            self._driver.inventory.refresh()

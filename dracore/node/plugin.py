@@ -1,0 +1,246 @@
+"""The node plugin: every driver of one configuration, and the life of the process."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from dracore.admin.server import AdminServer
+from dracore.config import Loaded
+from dracore.errors import ConfigError, DracoreError
+from dracore.inventory.ports import Filter
+from dracore.kubelet.names import check_instance, status_path
+from dracore.model.device import JSON
+from dracore.model.seam import Seam, no_seam
+from dracore.node import status
+from dracore.node.api import Api
+from dracore.node.driver import PLUGINS_SECONDS, DriverNode, Shared
+from dracore.node.reload import Reload
+from dracore.node.surroundings import Hooks
+from dracore.observe.metrics import Metrics
+
+if TYPE_CHECKING:
+    from dracore.kube.client import KubeClient
+    from dracore.observe.web import WebServer
+
+PREPARES = 48
+"""Claims that are prepared at a time in the whole process."""
+
+_log = structlog.get_logger(__name__)
+
+
+class NodePlugin:
+    """Serves the drivers of `loaded` on this node. ``start``, then ``drain`` and ``stop``.
+
+    :param instance: tells instances of a rolling update apart; empty: the only one.
+    """
+
+    def __init__(self, loaded: Loaded, *, instance: str = "", seam: Seam = no_seam) -> None:
+        self.loaded = loaded
+        self.instance = check_instance(instance)
+        self.started = datetime.now(UTC)
+        self.metrics = Metrics()
+        self.problems: list[str] = []
+        configuration = loaded.configuration
+        self._stopping = threading.Event()
+        self._api = Api(configuration.kube.kubeconfig)
+        self._hooks = Hooks(loaded.plugins)
+        self.shared = Shared(
+            configuration=configuration,
+            hooks=self._hooks,
+            api=self._api,
+            metrics=self.metrics,
+            boot_id=_boot_id(configuration.host.boot_id_file),
+            instance=instance,
+            admission=threading.BoundedSemaphore(PREPARES),
+            offered=offered(configuration.filter),
+            session=self._session,
+            started=lambda plugin: any(driver.inventory.started(plugin) for driver in self._opened()),
+            seam=seam,
+        )
+        self.drivers = [DriverNode(name, self.shared) for name in loaded.plugins.drivers()]
+        self.admin = AdminServer(
+            status_path(configuration.host.status_socket, instance),
+            {"status": self.status, "instance": self._instance, "reconcile": self._reconcile},
+        )
+        self.web: WebServer | None = None
+        self._connector = threading.Thread(target=self._connect, name="connect", daemon=True)
+        self.metrics.source(lambda: status.samples(self.drivers))
+        self.reload = Reload(self)
+
+    # --- life ---------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Returns when the kubelet is served; the API server may come later.
+
+        :raises DracoreError: it cannot be; whatever was started is stopped again.
+        """
+        simulation = self.loaded.configuration.simulation
+        if simulation is not None:
+            _log.warning("SIMULATED hardware: nothing here is real", simulation=simulation.node)
+        try:
+            for driver in self.drivers:
+                driver.open()
+            deadline = time.monotonic() + PLUGINS_SECONDS
+            for driver in self.drivers:
+                driver.recover(deadline)
+            for driver in self.drivers:
+                driver.serve()
+        except DracoreError:
+            self.stop()
+            raise
+        self._start_admin()
+        self._connector.start()
+        port = self.loaded.configuration.observe.port
+        if port is not None:
+            from dracore.observe.web import WebServer
+
+            self.web = WebServer(port, self.metrics, self.health)
+            self.web.start()
+
+    def drain(self) -> None:
+        """Answers what runs on all drivers, at most 40 s; then the kubelet lets go of them."""
+        threads = [threading.Thread(target=driver.drain, name="drain") for driver in self.drivers]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def stop(self) -> None:
+        """Ends everything. Claims stay prepared, slices stay published."""
+        self._stopping.set()
+        for driver in reversed(self.drivers):
+            driver.stop()
+        self.admin.stop()
+        if self.web is not None:
+            self.web.stop()
+        if self._connector.is_alive():
+            self._connector.join(5)
+        self._api.close()
+
+    def _start_admin(self) -> None:
+        try:
+            self.admin.start()
+        except DracoreError as error:
+            # Pods matter more than the view on them.
+            self.problems.append(str(error))
+            _log.error("`dracore status` cannot ask this process", error=str(error))
+
+    def _connect(self) -> None:
+        def connect(client: KubeClient) -> None:
+            for driver in self.drivers:
+                if not self._stopping.is_set():
+                    driver.connect(client)
+
+        self._api.wait(self._stopping, connect)
+
+    # --- questions ----------------------------------------------------------------------------------
+
+    def health(self) -> list[str]:
+        """What the kubelet would find wrong, by really asking."""
+        return [text for driver in self.drivers for text in driver.endpoint.check()]
+
+    def status(self) -> JSON:
+        """What ``dracore status -o json`` shows."""
+        plugins = self._hooks.current
+        states = {plugin.plugin: plugin for driver in self.drivers for plugin in driver.inventory.status()}
+        snapshots = [driver.engine.snapshot() for driver in self.drivers]
+        effects = [effect for snapshot in snapshots for effect in snapshot.effects]
+        simulation = self.loaded.configuration.simulation
+        return {
+            "node": self.loaded.configuration.node,
+            "simulated": simulation.node if simulation else None,
+            "instance": self._instance(),
+            "plugins": [
+                {
+                    "name": name,
+                    "version": plugins.distribution(name).version,
+                    "driver": plugins.driver(name),
+                    "state": states[name].state,
+                    "problem": states[name].error,
+                }
+                for name in plugins.plugins()
+            ],
+            "drivers": [status.driver_json(driver) for driver in self.drivers],
+            "claims": [c for snapshot in snapshots for c in status.claims_json(snapshot.claims)],
+            "effects": status.effects_json(effects),
+            "checks": [
+                {
+                    "plugin": name,
+                    "name": check.name,
+                    "ok": check.ok,
+                    "message": check.message,
+                    "fix": check.fix,
+                }
+                for driver in self.drivers
+                for name, check in driver.inventory.preflight()
+            ],
+            "problems": [
+                *self.problems,
+                *self.reload.problems,
+                *([self._api.problem] if self._api.problem else []),
+                *([self.web.problem] if self.web and self.web.problem else []),
+                *status.effect_problems(effects),
+            ],
+        }
+
+    def _instance(self) -> JSON:
+        started = self.started.isoformat(timespec="microseconds").replace("+00:00", "Z")
+        return {"id": self.instance, "pid": os.getpid(), "started": started}
+
+    def _reconcile(self) -> JSON:
+        return {driver.name: driver.reconcile() for driver in self.drivers}
+
+    # --- plugins ------------------------------------------------------------------------------------
+
+    def use_settings(self, settings: dict[str, Any]) -> None:
+        """Gives plugins other settings; their next hooks find them."""
+        self._hooks.current = self._hooks.current.with_settings(settings)
+        for driver in self.drivers:
+            driver.inventory.rescan()
+
+    def use_filter(self, text: str | None) -> None:
+        """:raises SelectorError: it does not compile."""
+        chosen = offered(text)
+        for driver in self.drivers:
+            driver.inventory.refilter(chosen)
+
+    def _opened(self) -> list[DriverNode]:
+        return [driver for driver in self.drivers if hasattr(driver, "inventory")]
+
+    def _session(self, plugin: str) -> Any:
+        for driver in self._opened():
+            if driver.inventory.started(plugin):
+                return driver.inventory.session(plugin)
+        return None
+
+
+def offered(text: str | None) -> Filter | None:
+    """The configuration's ``filter``, compiled.
+
+    :raises SelectorError: it does not compile.
+    """
+    if text is None:
+        return None
+    from dracore import selectors
+
+    matches: Callable[..., bool] = selectors.compile(text).matches
+    return matches
+
+
+def _boot_id(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"the boot id cannot be read from {path}: {error}",
+            where="host.bootIdFile",
+            fix="name a file that holds another text after each boot",
+        ) from error

@@ -1,0 +1,70 @@
+"""A changed configuration in a running process: what can change does, what cannot says why not."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from dracore.config import Loaded, changes
+from dracore.errors import DracoreError
+from dracore.observe.logs import configure_logs
+
+if TYPE_CHECKING:
+    from dracore.node.plugin import NodePlugin
+
+_log = structlog.get_logger(__name__)
+
+
+class Reload:
+    """Applies new configurations to a :class:`NodePlugin`. Prepared claims are not touched.
+
+    `problems` holds, for status, what of the last one did not take effect.
+    """
+
+    def __init__(self, node: NodePlugin) -> None:
+        self._node = node
+        self.problems: list[str] = []
+
+    def failed(self, error: DracoreError) -> None:
+        """The file cannot be used: all stays as it is."""
+        self.problems = [f"the changed configuration is not used: {error}"]
+        _log.error("the changed configuration is not used", error=str(error))
+
+    def apply(self, new: Loaded) -> None:
+        """Takes over what can change at run time."""
+        old = self._node.loaded
+        found = changes(old, new)
+        self.problems = [f"{path} waits for a restart: {why}" for path, why in found.refused]
+        try:
+            if "filter" in found.live:
+                self._node.use_filter(new.configuration.filter)
+        except DracoreError as error:
+            self.failed(error)
+            return
+        if "observe.logs" in found.live:
+            configure_logs(new.configuration.observe.logs, level=logging.getLogger().level)
+        if any(path.startswith("plugins.") for path in found.live):
+            self._node.use_settings({name: _merged(old, new, name) for name in old.plugins.plugins()})
+        self._node.loaded = Loaded(_live_part(old, new), new.plugins)
+        _log.info("reloaded", changed=list(found.live), refused=[path for path, _ in found.refused])
+
+
+def _live_part(old: Loaded, new: Loaded) -> Any:
+    """The running configuration: the old one with what has just taken effect."""
+    observe = old.configuration.observe.model_copy(update={"logs": new.configuration.observe.logs})
+    return old.configuration.model_copy(update={"filter": new.configuration.filter, "observe": observe})
+
+
+def _merged(old: Loaded, new: Loaded, plugin: str) -> Any:
+    """The plugin's settings with those fields of the new ones that it can take over."""
+    before, after = old.plugins.settings(plugin), new.plugins.settings(plugin)
+    if before is None or after is None:
+        return before
+    update = {
+        name: getattr(after, name)
+        for name, info in type(before).model_fields.items()
+        if isinstance(info.json_schema_extra, dict) and info.json_schema_extra.get("reload")
+    }
+    return before.model_copy(update=update)

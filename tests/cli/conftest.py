@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def dracore(tmp_path: Path) -> Run:
+    """Runs the program as a user does, in an empty folder."""
+
+    def run(*arguments: str, env: dict[str, str] | None = None, cwd: Path | None = None) -> object:
+        return subprocess.run(
+            [sys.executable, "-m", "dracore.cli", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=100,
+            cwd=cwd or tmp_path,
+            env={**os.environ, **(env or {})},
+        )
+
+    return run  # type: ignore[return-value]
+
+
+@pytest.fixture
+def examples() -> list[Path]:
+    found = sorted((ROOT / "examples" / "nodes").glob("*.yaml"))
+    assert len(found) == 9
+    return found
