@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from dracore import ContainerEdits, Hook, Mount
@@ -13,6 +15,8 @@ from dracore_nvidia_gpu.driverfiles import DriverFiles, find_files, installed_ve
 from dracore_nvidia_gpu.driverroot import Look, Root, Stamp, stamp, unchanged
 
 _SOCKET_OPTIONS = ("ro", "nosuid", "nodev", "rbind", "rprivate", "noexec")
+TRUST_SECONDS = 0.5
+"""For how long the files of a driver that was not reloaded are taken to be as they were."""
 _ENV = {"NVIDIA_VISIBLE_DEVICES": "void"}
 """``void`` keeps NVIDIA's legacy runtime hook, where a node has it, from adding every GPU."""
 
@@ -37,17 +41,26 @@ class _Kept:
 class CommonEdits:
     """Builds the common edits and keeps them while nothing that they depend on changes.
 
-    What was kept is dropped when the driver was reloaded (another generation or version) and when one of the
-    folders, links, nodes or sockets that the search looked at is not as it was: a few dozen ``stat`` calls.
-    Safe from any thread.
+    What was kept is dropped at once when the driver was reloaded (another generation or version), and when
+    one of the folders, links, nodes or sockets that the search looked at is not as it was. The latter is a
+    few dozen ``stat`` calls; their result is trusted for :data:`TRUST_SECONDS`. Safe from any thread.
     """
 
-    def __init__(self, root: Root, nodes: DeviceNodes, hooks: HookSearch, sys_root: str = "/sys") -> None:
+    def __init__(
+        self,
+        root: Root,
+        nodes: DeviceNodes,
+        hooks: HookSearch,
+        sys_root: str = "/sys",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._root = root
         self._nodes = nodes
         self._hooks = hooks
         self._sys_root = sys_root.rstrip("/")
+        self._clock = clock
         self._kept: _Kept | None = None
+        self._checked = -TRUST_SECONDS
         self._lock = threading.Lock()
 
     def get(self, version: str, generation: int = 0) -> Common:
@@ -57,13 +70,14 @@ class CommonEdits:
         """
         key = (version, generation)
         kept = self._kept
-        if kept and kept.key == key and unchanged(kept.stamps):
+        if kept and kept.key == key and self._clock() - self._checked < TRUST_SECONDS:
             return kept.common
         with self._lock:
+            now = self._clock()
             kept = self._kept
-            if kept and kept.key == key and unchanged(kept.stamps):
-                return kept.common
-            self._kept = kept = self._build(key)
+            if not kept or kept.key != key or not unchanged(kept.stamps):
+                self._kept = kept = self._build(key)
+            self._checked = now
         return kept.common
 
     def _build(self, key: tuple[str, int]) -> _Kept:

@@ -106,6 +106,29 @@ def test_a_gpu_without_drm_nodes_gets_its_node_alone(node):
 # --- what is kept -------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def distrustful(monkeypatch):
+    """Files are looked at by every prepare."""
+    monkeypatch.setattr("dracore_nvidia_gpu.common.TRUST_SECONDS", 0.0)
+
+
+def test_files_are_trusted_for_half_a_second(installation, tmp_path):
+    now = [100.0]
+    nodes = DeviceNodes(installation, str(tmp_path))
+    edits = CommonEdits(
+        installation, nodes, HookSearch(installation, own_host=False), str(tmp_path), clock=lambda: now[0]
+    )
+    first = edits.get("550.54.15", 1)
+    (Path(installation.here) / "usr/lib64/libnvidia-new.so.550.54.15").write_text("x")
+    now[0] += 0.4
+    assert edits.get("550.54.15", 1) is first
+    now[0] += 0.2
+    assert len(edits.get("550.54.15", 1).edits.mounts) == len(first.edits.mounts) + 1
+    (Path(installation.here) / "usr/lib64/libnvidia-newer.so.550.54.15").write_text("x")
+    after_reload = edits.get("550.54.15", 2)
+    assert len(after_reload.edits.mounts) == len(first.edits.mounts) + 2
+
+
 def test_edits_are_the_same_objects_while_nothing_changes(node):
     """The core writes identical common edits once, and compares them by identity first."""
     under_test = node("dgx-h100")
@@ -117,7 +140,7 @@ def test_edits_are_the_same_objects_while_nothing_changes(node):
     assert first.edits != second.edits
 
 
-def test_a_file_that_appears_is_mounted_by_the_next_prepare(node):
+def test_a_file_that_appears_is_mounted_by_the_next_prepare(node, distrustful):
     under_test = node("dgx-h100")
     device = under_test.devices()["gpu-0"]
     before = under_test.prepare(device)
@@ -127,7 +150,7 @@ def test_a_file_that_appears_is_mounted_by_the_next_prepare(node):
     assert new == {f"{LIBDIR}/libnvidia-new.so.580.95.05"}
 
 
-def test_a_socket_that_disappears_is_not_mounted_by_the_next_prepare(node):
+def test_a_socket_that_disappears_is_not_mounted_by_the_next_prepare(node, distrustful):
     under_test = node("dgx-h100")
     device = under_test.devices()["gpu-0"]
     socket = "/run/nvidia-persistenced/socket"
@@ -137,7 +160,7 @@ def test_a_socket_that_disappears_is_not_mounted_by_the_next_prepare(node):
     assert socket not in {m.container_path for m in under_test.prepare(device).common.mounts}
 
 
-def test_hooks_are_used_as_soon_as_the_toolkit_is_installed(node):
+def test_hooks_are_used_as_soon_as_the_toolkit_is_installed(node, distrustful):
     under_test = node("dgx-h100")
     device = under_test.devices()["gpu-0"]
     assert under_test.prepare(device).common.hooks == ()
