@@ -8,17 +8,17 @@ from dracore import ContainerEdits, Device, DracoreError, Prepared, device_name,
 INTERFACES = Path("/sys/class/net")
 
 
-@hookimpl
-def dra_discover(ctx):
-    return [_device(path) for path in sorted(INTERFACES.iterdir()) if path.is_dir()]
-
-
 def _device(path):
     attributes = {"interface": path.name, "virtual": not (path / "device").exists()}
     for name, read in {"address": str, "mtu": int, "speed": int}.items():
         with suppress(OSError, ValueError):  # no speed without a cable: what is not known is left out
             attributes[name] = read((path / name).read_text().strip())
     return Device(device_name(path.name), kind="nic", attributes=attributes)
+
+
+@hookimpl
+def dra_discover(ctx):
+    return [_device(path) for path in sorted(INTERFACES.iterdir()) if path.is_dir()]
 
 
 @hookimpl
