@@ -77,9 +77,8 @@ class WebServer:
                     )
                 self._stop.wait(self._retry)
                 continue
-            if self.problem is not None:
-                _log.info("metrics and health are served now", port=self.port)
-                self.problem = None
+            self.problem = None
+            _log.info("metrics and health are served", port=self.port)
             with self._server:
                 self.serving.set()
                 # Not serve_forever: its shutdown() waits for ever where the loop has not begun yet.
