@@ -59,11 +59,13 @@ class HookSearch:
     :param configured: the setting; a path on the host.
     :param own_host: this process sees the host's files under their own paths (it is in no container), so
         ``PATH`` and the folders of the host mean what the container runtime will find there.
+    :param needed: containers miss something without it; simulated hardware has nothing to miss.
     """
 
     root: Root
     configured: str | None = None
     own_host: bool = True
+    needed: bool = True
     disabled: frozenset[str] = frozenset()
 
     def find(self) -> tuple[HookProgram | None, str]:

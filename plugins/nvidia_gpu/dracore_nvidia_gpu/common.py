@@ -101,11 +101,12 @@ class CommonEdits:
             hooks = tuple(_hooks(program, files))
         else:
             mounts += files.linked
-            problems.append(
-                f"{why}: containers get the driver's libraries under all their names, but no ld.so cache, "
-                "no CUDA forward compatibility and no by-path links; install the NVIDIA container toolkit "
-                "or set nvidiaCdiHookPath"
-            )
+            if self._hooks.needed:
+                problems.append(
+                    f"{why}: containers get the driver's libraries under all their names, but no ld.so "
+                    "cache, no CUDA forward compatibility and no by-path links; install the NVIDIA container "
+                    "toolkit or set nvidiaCdiHookPath"
+                )
         edits = ContainerEdits(
             env=_ENV | ({"NVIDIA_CTK_LIBCUDA_DIR": os.pathsep.join(files.folders)} if files.folders else {}),
             device_nodes=tuple(self._nodes.control()),

@@ -91,6 +91,7 @@ class Gpus:
             places.driver,
             settings.nvidia_cdi_hook_path,
             own_host=places.own_host,
+            needed=simulation is None,
             disabled=frozenset(settings.disabled_hooks),
         )
         return cls(

@@ -36,12 +36,15 @@ def checks(gpus: Gpus) -> Iterator[Check]:
         "" if common.edits.mounts else "install the driver's libraries, or set driverRoot",
     )
     program, why = gpus.hooks.find()
-    yield Check(
-        "nvidia-cdi-hook",
-        program is not None,
-        program.path if program else why,
-        "" if program else "install the NVIDIA container toolkit, or set nvidiaCdiHookPath",
-    )
+    if program is None and not gpus.hooks.needed:
+        yield Check("nvidia-cdi-hook", True, "not needed, hardware is simulated")
+    else:
+        yield Check(
+            "nvidia-cdi-hook",
+            program is not None,
+            program.path if program else why,
+            "" if program else "install the NVIDIA container toolkit, or set nvidiaCdiHookPath",
+        )
     running = os.path.exists(root.path_here(_PERSISTENCED))
     yield Check(
         "nvidia-persistenced",

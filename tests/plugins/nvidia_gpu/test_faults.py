@@ -13,11 +13,6 @@ from dracore import DeviceGone, HeldEffect, Taint
 LOST = Taint("gpu.nvidia.com/gpu-lost", "NoSchedule")
 
 
-def said(discovery):
-    """The problems beside that of the missing hook program."""
-    return [problem for problem in discovery.problems if "nvidia-cdi-hook" not in problem]
-
-
 # --- one query, one GPU -------------------------------------------------------------------------------
 
 
@@ -46,7 +41,7 @@ def test_a_failing_query_costs_one_attribute_of_one_gpu(node, call, attribute):
     assert {n: d for n, d in now.items() if n != "gpu-2"} == {
         n: d for n, d in healthy.items() if n != "gpu-2"
     }
-    (problem,) = said(found)
+    (problem,) = found.problems
     assert problem.startswith(f"gpu-2 ({broken.identity} at 0000:52:00.0): no {attribute}, {call}: ")
 
 
@@ -56,7 +51,7 @@ def test_memory_that_cannot_be_read_is_left_out(node):
     under_test.hardware.fault(CallFault("nvmlDeviceGetMemoryInfo", uuid, code=999))
     found = under_test.discover()
     assert dict(found.devices[1].capacity) == {}
-    assert ["no memory" in problem for problem in said(found)] == [True]
+    assert ["no memory" in problem for problem in found.problems] == [True]
 
 
 def test_what_a_gpu_does_not_know_is_no_problem(node):
@@ -64,7 +59,7 @@ def test_what_a_gpu_does_not_know_is_no_problem(node):
     under_test.hardware.fault(CallFault("nvmlDeviceGetAddressingMode", code=3))
     under_test.hardware.fault(CallFault("nvmlDeviceGetMemoryInfo", code=3))
     found = under_test.discover()
-    assert said(found) == []
+    assert found.problems == ()
     assert all("addressingMode" not in device.attributes for device in found.devices)
     assert all(not device.capacity for device in found.devices)
 
@@ -76,7 +71,7 @@ def test_a_gpu_that_cannot_be_told_from_others_is_left_out(node, call):
     under_test.hardware.fault(CallFault(call, uuid, code=999))
     found = under_test.discover()
     assert [d.name for d in found.devices] == [f"gpu-{n}" for n in (0, 1, 3, 4, 5, 6, 7)]
-    (problem,) = said(found)
+    (problem,) = found.problems
     assert problem.startswith("GPU 2 is left out, it cannot be told from others: ")
 
 
@@ -86,7 +81,7 @@ def test_a_handle_that_is_refused_leaves_out_one_gpu(node):
     under_test.hardware.fault(CallFault("nvmlDeviceGetHandleByIndex", uuid, code=4))
     found = under_test.discover()
     assert len(found.devices) == 7
-    assert said(found)[0].startswith("GPU 7 is left out: nvmlDeviceGetHandleByIndex: ")
+    assert found.problems[0].startswith("GPU 7 is left out: nvmlDeviceGetHandleByIndex: ")
 
 
 @pytest.mark.parametrize(
@@ -101,7 +96,7 @@ def test_a_driver_that_does_not_tell_its_version(node, call, attribute):
     under_test.hardware.fault(CallFault(call, code=999))
     found = under_test.discover()
     assert attribute not in found.devices[0].attributes
-    assert said(found)[0].startswith(f"no {attribute}, ")
+    assert found.problems[0].startswith(f"no {attribute}, ")
     # The version of the libraries is as good for the files.
     mounts = under_test.prepare(found.devices[0]).common.mounts
     assert any(m.container_path.endswith("/libcuda.so.580.95.05") for m in mounts)
@@ -112,7 +107,7 @@ def test_a_version_that_is_none_is_left_out(node):
     under_test.hardware.reload_driver("580.next")
     found = under_test.discover()
     assert "driverVersion" not in found.devices[0].attributes
-    assert "'580.next' is not a version" in said(found)[0]
+    assert "'580.next' is not a version" in found.problems[0]
 
 
 def test_gpus_that_cannot_be_listed(node):
@@ -137,7 +132,7 @@ def test_a_lost_gpu_stays_as_it_was_with_the_taint(node, handle):
     now = {device.name: device for device in found.devices}
     assert now.pop("gpu-3") == healthy.pop("gpu-3").with_taint(LOST)
     assert now == healthy
-    (problem,) = said(found)
+    (problem,) = found.problems
     assert problem.startswith("gpu-3 (GPU-")
     assert "is lost" in problem
 
@@ -167,7 +162,7 @@ def test_a_lost_gpu_that_nothing_names_is_said(node):
     information.write_text("Model: \t\t ??\nGPU UUID: \t GPU-????????-????\nDevice Minor: \t ??\n")
     found = under_test.discover()
     assert len(found.devices) == 7
-    assert said(found) == ["1 GPU(s) are lost and cannot be named; they are left out"]
+    assert found.problems == ("1 GPU(s) are lost and cannot be named; they are left out",)
 
 
 def test_a_gpu_that_comes_back_is_healthy_again(node):
@@ -233,7 +228,7 @@ def test_health_of_lost_and_removed_gpus_asks_for_the_taint(node):
     under_test.hardware.lose("3")
     under_test.hardware.remove("5")
 
-    problems = said(under_test.discover())
+    problems = under_test.discover().problems
 
     found = health(under_test)
     for name in ("gpu-3", "gpu-5"):
@@ -265,7 +260,7 @@ def test_a_gpu_that_another_driver_took_is_gone(node):
     (device / "driver").symlink_to("../../../../bus/pci/drivers/vfio-pci")
     link = under_test.simulator.sysfs_root / "bus/pci/devices/0000:c3:00.0"
     link.symlink_to("../../../devices/pci0000:bd/0000:bd:01.0/0000:c3:00.0")
-    assert any("0000:c3:00.0 is bound to vfio-pci" in text for text in said(under_test.discover()))
+    assert any("0000:c3:00.0 is bound to vfio-pci" in text for text in under_test.discover().problems)
 
 
 # --- MIG ----------------------------------------------------------------------------------------------
@@ -279,7 +274,7 @@ def test_a_gpu_in_mig_mode_is_withheld_and_said(node):
     found = under_test.discover()
 
     assert {device.name for device in found.devices} == set(healthy) - {"gpu-5"}
-    (problem,) = said(found)
+    (problem,) = found.problems
     assert problem == (
         f"gpu-5 ({healthy['gpu-5'].identity} at 0000:c3:00.0) is withheld: an administrator has its MIG mode "
         "on; nvidia-smi -i 0000:c3:00.0 -mig 0 frees it"
@@ -308,13 +303,13 @@ def test_a_gpu_whose_mig_mode_cannot_be_told_is_withheld(node):
     under_test.hardware.fault(CallFault("nvmlDeviceGetMigMode", uuid, code=999))
     found = under_test.discover()
     assert len(found.devices) == 7
-    assert "whether its MIG mode is on cannot be told" in said(found)[0]
+    assert "whether its MIG mode is on cannot be told" in found.problems[0]
 
 
 def test_a_gpu_without_mig_is_no_problem(node):
     found = node("l40s-x8").discover()
     assert len(found.devices) == 8
-    assert said(found) == []
+    assert found.problems == ()
 
 
 # --- the driver ---------------------------------------------------------------------------------------

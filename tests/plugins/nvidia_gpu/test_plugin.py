@@ -163,11 +163,11 @@ def verdicts(under_test):
     return {check.name: check for check in plugin.dra_preflight(under_test.ctx)}
 
 
-def test_a_good_node_lacks_only_the_hook_program(node):
+def test_a_good_node(node):
     under_test = node("dgx-h100")
     under_test.discover()
     found = verdicts(under_test)
-    assert [name for name, check in found.items() if not check.ok] == ["nvidia-cdi-hook"]
+    assert [name for name, check in found.items() if not check.ok] == []
     assert found["NVML"].message == "simulated: no GPU, no driver"
     assert found["GPUs"].message == "8 offered, 0 withheld, 0 lost"
     assert found["driver files"].message.endswith("files of driver 580.95.05")
@@ -178,7 +178,7 @@ def test_every_verdict_that_is_not_good_says_what_to_do(node):
     under_test.hardware.set_driver(loaded=False)
     under_test.discover()
     found = verdicts(under_test)
-    assert {"GPUs", "device nodes", "nvidia-persistenced", "nvidia-cdi-hook"} <= {
+    assert {"GPUs", "device nodes", "nvidia-persistenced"} == {
         name for name, check in found.items() if not check.ok
     }
     assert all(check.message for check in found.values())
@@ -205,6 +205,7 @@ def test_checks_of_a_node_without_any_driver(tmp_path):
     )
     found = {c.name: c for c in checks(Gpus.open(settings, None, structlog.get_logger()))}
     assert not any(found[name].ok for name in ("driver root", "NVML", "GPUs", "device nodes"))
+    assert found["nvidia-persistenced"].fix == "start nvidia-persistenced"
     assert "driverRoot" in found["driver root"].fix
     assert "libnvidia-ml.so.1" in found["NVML"].message
 
