@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dracore.cdi.check import check_device, check_vendor
+from dracore.cdi.known import Memory
 from dracore.cdi.render import Part, Specs, render_specs
 from dracore.errors import CdiError
 from dracore.model.claim import Result
@@ -41,6 +42,7 @@ class Cdi:
         self._stem = f"dracore-{driver}-"
         self._seam = seam
         self._transform = transform
+        self._memory = Memory()
         self._pattern = re.compile(
             rf"\.?{re.escape(self._stem)}(?P<uid>{_UUID.pattern}|[A-Za-z0-9-]+?)(?P<number>-\d+)?\.json(\.tmp)?"
         )
@@ -58,7 +60,7 @@ class Cdi:
         :raises CdiError: edits that contradict each other, or that no runtime accepts.
         """
         named = [(check_device(f"{claim_uid}-{part.result.cdi_name}"), part) for part in parts]
-        return render_specs(self.kind, self._stem + claim_uid, named)
+        return render_specs(self.kind, self._stem + claim_uid, named, self._memory)
 
     def write(self, specs: Specs) -> None:
         """Writes the files, each whole or not at all; afterwards they survive a power cut.

@@ -108,7 +108,7 @@ class Merge:
                 f"device {name!r} is withheld: a name is a lower-case DNS label of at most 63 characters; "
                 "use dracore.device_name()"
             )
-        if not is_pool_name(pool):
+        if pool != self.pool and not is_pool_name(pool):
             return f"device {name} is withheld: {pool!r} is no pool name"
         if key in devices:
             _, owner = devices[key]

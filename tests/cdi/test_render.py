@@ -269,6 +269,15 @@ def test_names_that_no_cdi_device_can_have(name: str) -> None:
         Cdi(Path("/unused"), name + "-")
 
 
+def test_what_is_remembered_of_edits_never_stands_in_for_others() -> None:
+    """Objects come and go, and a new one may have an old one's id."""
+    cdi = Cdi(Path("/unused"), DRIVER)
+    for number in range(1000):
+        edits = ContainerEdits(env={"N": str(number)})
+        (content,) = cdi.render(UID, [part("a", edits, COMMON)]).values()
+        assert json.loads(content)["devices"][0]["containerEdits"] == {"env": [f"N={number}"]}
+
+
 edit_sets = st.builds(
     ContainerEdits,
     env=st.dictionaries(st.sampled_from("ABC"), st.just("1"), max_size=2),
