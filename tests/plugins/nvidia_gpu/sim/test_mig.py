@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -76,6 +77,16 @@ def test_there_is_one_media_extension() -> None:
         create(table, gpu, "1g.10gb+me")
     assert refused.value.code == Code.INSUFFICIENT_RESOURCES
     assert mig.remaining(table, gpu, next(p for p in table.profiles if p.name == "1g.10gb")) == 6
+
+
+def test_compute_slices_end_before_memory_does() -> None:
+    """No product's table shows this by itself; a table of the user's may."""
+    full = replace(TABLES["a30"].full, engines=Engines(99, 99, 99, 99, 99, 99))
+    small = replace(
+        full, key="1g", id=9, slices=2, size=1, starts=(0, 1, 2, 3), max=4, engines=Engines(1, 0, 0, 0, 0, 0)
+    )
+    table = MigTable(memory_slices=4, compute_slices=5, profiles=(full, small))
+    assert mig.remaining(table, GpuState(mig=1), small) == 2
 
 
 def test_all_engines_in_one_instance_leave_none_to_others() -> None:
