@@ -72,6 +72,8 @@ class Publisher:
     :param prepared: the (pool, device) names in use on this node; such a device stays published even
         where the server cannot keep its taint.
     :param may_write: asked before every write; the other instance of a rolling update answers no.
+    :param probe_interval: seconds after which the server is asked again which fields it keeps.
+    :param confirm_within: seconds after which a write that the watch has not brought is no longer believed.
     :param only_pool: restricts the publisher to one pool; others of the same driver are left alone.
     """
 
@@ -88,6 +90,7 @@ class Publisher:
         observer: PublishObserver | None = None,
         only_pool: str = "",
         probe_interval: float = PROBE_INTERVAL,
+        confirm_within: float = LIFETIME,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -101,6 +104,7 @@ class Publisher:
         self._observer = observer or PublishObserver()
         self._only_pool = only_pool
         self._probe_interval = probe_interval
+        self._confirm_within = confirm_within
         self._clock = clock
         self._now = now
         self._reflector = Reflector(
@@ -110,7 +114,7 @@ class Publisher:
             handlers=(self._changed,),
             on_error=self._watch_failed,
         )
-        self._view = SliceView(self._reflector, clock)
+        self._view = SliceView(self._reflector, clock, confirm_within)
         if owner is None and node_name:
             owner = Owner("Node", node_name)
         self._owner = OwnerReference(client, owner)
@@ -300,7 +304,7 @@ class Publisher:
             self._observer.repaired(name, plan.writes)
         if self._view.unconfirmed():
             # A slice that vanished before our watch had seen it makes no event: look once more.
-            self._queue.add_after(name, LIFETIME + 1.0)
+            self._queue.add_after(name, self._confirm_within * 1.02)
         self._tell()
         if dropped:
             # The probe should have known: ask again, so that no device loses a taint that keeps it safe.

@@ -39,8 +39,11 @@ class _Write:
 class SliceView:
     """The reflector's objects, overlaid by what we wrote and it has not seen yet."""
 
-    def __init__(self, copy: Copy, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, copy: Copy, clock: Callable[[], float] = time.monotonic, lifetime: float = LIFETIME
+    ) -> None:
         self._copy = copy
+        self._lifetime = lifetime
         self._clock = clock
         self._lock = threading.Lock()
         self._writes: dict[str, _Write] = {}
@@ -99,7 +102,7 @@ class SliceView:
             self._writes[name] = write
 
     def _expiry(self) -> float:
-        return self._clock() + LIFETIME
+        return self._clock() + self._lifetime
 
 
 def _reached(version: str, wanted: str) -> bool:

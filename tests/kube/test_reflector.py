@@ -276,6 +276,26 @@ def test_after_a_watch_that_worked_delays_start_small_again(scripted, follow):
     assert reflector.counts.lists == 1
 
 
+def test_a_watch_that_ended_well_is_followed_by_the_next_at_once(scripted, follow):
+    watches = itertools.count()
+
+    def answer(request):
+        if not request.query.get("watch"):
+            request.json(listed(version=10))
+        elif (number := next(watches)) % 3 == 2:
+            request.fail(503)
+        else:
+            request.begin_stream()
+            request.event("ADDED", obj("x", 11 + number))
+            request.end_stream()
+
+    scripted.answer = answer
+    reflector, seen = follow(backoff=Backoff(first=0.01, limit=30, rng=lambda: 1.0))
+    seen.wait(lambda: len(seen.errors) >= 4)
+    assert {delay for _, delay in seen.errors} == {0.01}
+    assert reflector.counts.watches > reflector.counts.failures
+
+
 def test_stop_ends_a_blocked_watch(scripted, follow):
     def answer(request):
         if request.query.get("watch"):

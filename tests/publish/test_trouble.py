@@ -109,6 +109,35 @@ def test_a_conflict_reads_the_object_again(embedded, gpus):
     api.server.faults.clear()
 
 
+def test_a_slice_that_somebody_has_just_changed_is_not_deleted_unseen(embedded, gpus):
+    api = embedded()
+    publisher, recorder = start(api, gpus(1))
+    blind(api)
+    (stored,) = api.server.list("resourceslices")
+    api.server.update({**stored, "metadata": {**stored["metadata"], "labels": {"x": "y"}}})
+    publisher.update([])
+    recorder.wait(lambda: "delete" in recorder.writes)
+    assert [request.code for request in api.server.log.select(verb="delete")] == [409, 200]
+    assert api.server.list("resourceslices") == []
+    api.server.faults.clear()
+
+
+def test_a_slice_that_vanished_before_the_watch_saw_it_is_missed_in_the_end(embedded, gpus):
+    """No event ever tells of it: made and deleted while the watch was away, then the history is compacted."""
+    api = embedded()
+    publisher, recorder = start(api, gpus(1), confirm_within=0.5)
+    blind(api)
+    publisher.update([api.pool(*gpus(1)), api.pool(name="second")])
+    recorder.wait(lambda: len(recorder.publications) == 2)
+    for obj in api.server.list("resourceslices"):
+        if obj["spec"]["pool"]["name"] == "second":
+            api.server.delete("resourceslices", obj["metadata"]["name"])
+    api.server.compact()
+    api.server.faults.clear()
+    recorder.wait(lambda: ("second", 1) in recorder.repairs)
+    assert {obj["spec"]["pool"]["name"] for obj in api.slices()} == {api.node, "second"}
+
+
 def test_the_watch_is_far_behind_and_nothing_is_made_twice(embedded, gpus):
     api = embedded()
     publisher, recorder = start(api, gpus(1))
