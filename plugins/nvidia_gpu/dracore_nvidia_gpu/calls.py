@@ -51,7 +51,10 @@ class Calls:
         self._pynvml = pynvml
 
     def call(self, name: str, *args: Any) -> Any:
+        function = getattr(self._pynvml, name, None)
+        if function is None:
+            raise NvmlFailure(name, FUNCTION_NOT_FOUND, "the installed pynvml does not know it")
         try:
-            return getattr(self._pynvml, name)(*args)
+            return function(*args)
         except self._pynvml.NVMLError as error:
             raise NvmlFailure(name, int(error.value), str(error)) from None
