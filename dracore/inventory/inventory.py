@@ -236,20 +236,21 @@ class Inventory:
     def _renew(self) -> None:
         with self._merging:
             before = self._view
+            prepared = self._prepared_now()
             view = self._merge.view(
                 {
                     plugin: runner.answer.discovery or Discovery()
                     for plugin, runner in self._runners.items()
                     if runner.answer.discovery is not None or runner.answer.state == "failed"
                 },
-                prepared=self._prepared_now(),
+                prepared=prepared,
                 before=before,
                 lost_taint=self._lost_taint,
                 stored=self._stored(),
                 offered=self._offered,
             )
             self._view = view
-            self._say(before, view)
+            self._say(before, view, prepared)
             self._lost_since = {key: taint for key, taint in self._lost_since.items() if key in view.lost}
             if not all(runner.answer.settled for runner in self._runners.values()):
                 return
@@ -303,15 +304,26 @@ class Inventory:
             device = shaped
         return device
 
-    def _say(self, before: View, view: View) -> None:
+    def _say(self, before: View, view: View, prepared: Collection[tuple[str, str, str]]) -> None:
         for problem in view.problems:
             if problem not in before.problems:
                 self._log.warning(problem.text, plugin=problem.plugin)
         for pool, name in sorted(view.lost - before.lost):
             text = f"device {pool}/{name} is gone while a claim has it prepared"
             self._reports.event("DeviceLost", text)
+        for _, pool, name in sorted(prepared):
+            if (pool, name) not in view.lost:
+                for taint in sorted(_hard_taints(view, pool, name) - _hard_taints(before, pool, name)):
+                    text = f"device {pool}/{name} has the taint {taint} while a claim has it prepared"
+                    self._reports.event("DeviceTainted", text)
         for pool, name in sorted(before.lost - view.lost):
             self._log.info("a lost device is back, or its claim has ended", pool=pool, device=name)
+
+
+def _hard_taints(view: View, pool: str, name: str) -> set[str]:
+    """The taints that keep claims from a device, as one writes them."""
+    device, _ = view.devices.get((pool, name), (Device(name), ""))
+    return {f"{taint.key}:{taint.effect}" for taint in device.taints if taint.effect != "None"}
 
 
 class _Silent:

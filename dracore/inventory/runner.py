@@ -198,7 +198,11 @@ class Runner:
         if answer.state != self.answer.state:
             self._log.debug("plugin", state=answer.state)
         self.answer = answer
-        self._answered(self.plugin, answer)
+        try:
+            self._answered(self.plugin, answer)
+        except Exception:
+            # A defect of the core must not end this plugin's thread: the next answer is merged anew.
+            self._log.exception("the answer could not be merged")
 
     def _guarded(self, hook: str, call: Callable[[], Any]) -> None:
         try:

@@ -407,6 +407,30 @@ def test_a_taint_of_the_plugins_own_is_kept(bench: Any, plugin: Any) -> None:
     assert inventory.lost() == []
 
 
+def test_a_taint_on_a_prepared_device_is_an_event(bench: Any, plugin: Any, until: Any) -> None:
+    found = Found("a", "b")
+    inventory = bench.run({"p": plugin(dra_discover=found)})
+    bench.prepared = [("p", "node-1", "a")]
+    soft, hard = Taint("x.io/warm", "None"), Taint("gpu.example.com/gpu-lost", "NoSchedule")
+    found.answer = [Device("a", taints=(soft, hard)), Device("b", taints=(hard,))]
+    inventory.rescan()
+    until(lambda: device(inventory, "a").taints)
+    inventory.refresh()
+    text = "device node-1/a has the taint gpu.example.com/gpu-lost:NoSchedule while a claim has it prepared"
+    assert bench.reports.events == [("DeviceTainted", text)]
+
+
+def test_a_subscriber_that_fails_ends_nothing(bench: Any, plugin: Any, until: Any) -> None:
+    found = Found("a")
+    inventory = bench.make({"p": plugin(dra_discover=found)})
+    inventory.subscribe(lambda pools: 1 / 0)
+    inventory.start()
+    until(lambda: names(inventory) == ["a"])
+    found.answer = [Device("b")]
+    inventory.rescan()
+    until(lambda: names(inventory) == ["b"])
+
+
 def test_subscribers_get_the_pools_now_and_each_change(bench: Any, plugin: Any, until: Any) -> None:
     found = Found("a")
     inventory = bench.make({"p": plugin(dra_discover=found)})
