@@ -470,7 +470,7 @@ class Effects:
                 return
             what = f"{effect.kind} {effect.key} is held with other parameters"
         else:
-            what = f"{effect.key} is held by another effect, {held.kind}"
+            what = f"{effect.key} is held by another effect, {held.kind},"
         names = self._journal.read(lambda tx: records.names(tx, holders))
         raise EffectConflict(
             f"{what} by {', '.join(names)}",

@@ -159,7 +159,7 @@ class Journal:
         """
         self._check()
         work = _Work(run, detail)
-        self._seam("journal.begin.before", detail)
+        self._pass("journal.begin.before", detail)
         self._queue.append(work)
         with self._writing:
             if not work.done:
@@ -169,7 +169,7 @@ class Journal:
                 self._commit(batch)
         if work.error is not None:
             raise work.error
-        self._seam("journal.commit.after", detail)
+        self._pass("journal.commit.after", detail)
         return work.result  # type: ignore[return-value]
 
     def read(self, run: Callable[[Tx], T]) -> T:
@@ -230,6 +230,13 @@ class Journal:
             work.error = error
             tx.execute("ROLLBACK TO one")
         tx.execute("RELEASE one")
+
+    def _pass(self, point: str, detail: str) -> None:
+        """The seam; a fault there comes as the journal's own errors do."""
+        try:
+            self._seam(point, detail)
+        except OSError as error:
+            raise _cannot("write", self.path, error) from error
 
     def _check(self) -> None:
         # A forked child would share file offsets and locks with its parent.

@@ -88,7 +88,10 @@ def recover(kit: Kit, effects: Effects) -> Recovered:
     done = Recovered()
     for held in kit.journal.read(holdings.every):
         if held.drift and held.state == "applied":
-            effects.check_present(held.key, time_left)
+            try:
+                effects.check_present(held.key, time_left)
+            except DracoreError as error:
+                done.failures.append(error)
     finish_dead(kit, effects, done)
     _release_disabled(kit, effects, done)
     done.failures += effects.drain(time_left)

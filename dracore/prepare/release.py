@@ -39,15 +39,15 @@ def release(kit: Kit, effects: Effects, uid: str, time_left: TimeLeft, why: str)
         kit.remove_claim_dir(uid)
         if unremoved is not None:
             raise unremoved
+        kit.journal.write(f"claim.released {uid}", lambda tx: _forget(tx, uid, why))
     except Exception as error:
         _remember(kit, uid, error)
         raise
 
-    def forget(tx: Tx) -> None:
-        records.forget(tx, uid)
-        tx.note(uid, "released", why)
 
-    kit.journal.write(f"claim.released {uid}", forget)
+def _forget(tx: Tx, uid: str, why: str) -> None:
+    records.forget(tx, uid)
+    tx.note(uid, "released", why)
 
 
 def _remember(kit: Kit, uid: str, error: Exception) -> None:

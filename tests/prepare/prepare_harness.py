@@ -451,11 +451,12 @@ def problems(world: World, engine: Engine, *, pending_ok: bool = False) -> list[
             continue
         if effect.kind != "test.file" and name not in things:
             found.append(f"{effect.key} is held by {effect.holders} and not on the node")
-        for holder in effect.holders:
-            if not holder.startswith("plugin:") and (
-                holder not in claims or claims[holder].state not in ("prepared", "waiting")
-            ):
-                found.append(f"{effect.key} is held by {holder}, which is not prepared")
+        found += [
+            f"{effect.key} is held by {holder}, which is not prepared"
+            for holder in effect.holders
+            if not holder.startswith("plugin:")
+            and (holder not in claims or claims[holder].state not in ("prepared", "waiting"))
+        ]
         if not effect.holders:
             found.append(f"{effect.key} is held by nobody")
     known = {effect.key.partition("/")[2] for effect in now.effects}

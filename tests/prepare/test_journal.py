@@ -1,0 +1,285 @@
+"""The journal itself: versions, damage, full disks, many writers, forks."""
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import threading
+
+import pytest
+from prepare_harness import Call, Reports, Thing, World, problems
+
+from dracore.errors import JournalError, JournalTooNew
+from dracore.prepare import Journal, schema
+
+
+def raw(folder, *statements):
+    connection = sqlite3.connect(folder / "journal.db", isolation_level=None)
+    answers = [connection.execute(statement).fetchall() for statement in statements]
+    connection.close()
+    return answers
+
+
+class TestVersions:
+    def test_a_newer_major_is_refused_and_nothing_is_changed(self, tmp_path):
+        Journal.open(tmp_path).close()
+        raw(tmp_path, f"PRAGMA user_version = {(schema.MAJOR + 1) * 1000}")
+        before = (tmp_path / "journal.db").read_bytes()
+        with pytest.raises(JournalTooNew, match="nothing was changed"):
+            Journal.open(tmp_path)
+        assert (tmp_path / "journal.db").read_bytes() == before
+        assert not [p for p in tmp_path.iterdir() if "damaged" in p.name]
+
+    def test_a_newer_minor_is_worked_on_and_kept(self, world):
+        engine = world.engine()
+        engine.prepare(world.claim("c1", "dev-0"), Call())
+        engine.close()
+        version = schema.MAJOR * 1000 + schema.MINOR + 1
+        raw(
+            world.plugin_folder,
+            "ALTER TABLE claims ADD COLUMN novelty TEXT",
+            "CREATE TABLE novelties (id INTEGER)",
+            f"PRAGMA user_version = {version}",
+        )
+        engine = world.engine()
+        engine.recover()
+        engine.prepare(world.claim("c2", "dev-1"), Call())
+        engine.unprepare(world.claim("c1", "dev-0"), Call())
+        assert problems(world, engine) == []
+        engine.close()
+        assert raw(world.plugin_folder, "PRAGMA user_version") == [[(version,)]]
+
+    def test_an_older_minor_is_brought_up_beside_an_instance_that_has_it_open(self, tmp_path, monkeypatch):
+        old = Journal.open(tmp_path)
+        step = ("ALTER TABLE claims ADD COLUMN novelty TEXT",)
+        monkeypatch.setattr(schema, "STEPS", (*schema.STEPS, step))
+        monkeypatch.setattr(schema, "MINOR", schema.MINOR + 1)
+        new = Journal.open(tmp_path)
+        new.write("x", lambda tx: tx.set_meta("a", 1))
+        assert new.read(lambda tx: tx.rows("SELECT novelty FROM claims")) == []
+        old.write("x", lambda tx: tx.set_meta("b", 2))
+        assert new.read(lambda tx: tx.meta("b")) == 2
+        old.close()
+        new.close()
+
+    def test_another_sqlite_file_is_not_taken_for_a_journal(self, tmp_path):
+        raw(tmp_path, "CREATE TABLE bookmarks (url TEXT)")
+        with pytest.raises(JournalError, match="not a journal of dracore"):
+            Journal.open(tmp_path)
+        assert raw(tmp_path, "SELECT count(*) FROM bookmarks") == [[(0,)]]
+
+
+class TestDamage:
+    def damaged(self, world, damage):
+        world.holds(Thing("a"), Thing("b", needs="a"))
+        engine = world.engine()
+        refs = [world.claim(f"c{i}", f"dev-{i}") for i in range(4)]
+        for ref in refs[:1]:
+            engine.prepare(ref, Call())
+        engine.close()
+        path = world.plugin_folder / "journal.db"
+        damage(path)
+        return refs
+
+    def test_garbage_is_set_aside_and_said(self, world):
+        self.damaged(world, lambda path: path.write_bytes(b"garbage" * 1000))
+        engine = world.engine()
+        engine.recover()
+        (aside,) = [p for p in world.plugin_folder.iterdir() if "damaged" in p.name]
+        assert aside.read_bytes() == b"garbage" * 1000
+        ((reason, text),) = world.reports.events
+        assert reason == "JournalDamaged"
+        assert aside.name in text
+        assert "rows may be missing" in text
+        # Containers may still be started with these files; the journal does not know whose they are.
+        assert world.cdi_files()
+        engine.close()
+
+    def test_what_can_be_read_is_taken_over_and_checked_on_the_node(self, world):
+        def damage(path):
+            """One page of the table that nobody needs for a release."""
+            connection = sqlite3.connect(path)
+            (page,) = connection.execute(
+                "SELECT rootpage FROM sqlite_schema WHERE name = 'timeline'"
+            ).fetchone()
+            (size,) = connection.execute("PRAGMA page_size").fetchone()
+            connection.close()
+            with path.open("r+b") as file:
+                file.seek((page - 1) * size)
+                file.write(b"\xff" * size)
+
+        (ref, *_) = self.damaged(world, damage)
+        with world.hardware.change() as state:
+            del state["things"]["b"]  # meanwhile an administrator undid it
+        engine = world.engine()
+        engine.recover()
+        assert world.reports.events[0][0] == "JournalDamaged"
+        (claim,) = engine.snapshot().claims
+        assert (claim.ref, claim.state) == (ref, "waiting")
+        assert [e.key for e in claim.effects] == ["thing/a"]
+        engine.prepare(ref, Call())
+        assert problems(world, engine) == []
+        engine.unprepare(ref, Call())
+        assert world.hardware.things == {}
+        engine.close()
+
+    def test_a_truncated_file(self, world):
+        (ref, *_) = self.damaged(world, lambda path: os.truncate(path, 5000))
+        engine = world.engine()
+        engine.recover()
+        assert world.reports.events[0][0] == "JournalDamaged"
+        engine.prepare(world.claim("new", "dev-5"), Call()) if "a" not in world.hardware.things else None
+        engine.unprepare(ref, Call())
+        engine.close()
+
+    def test_it_is_not_set_aside_under_a_living_instance(self, world):
+        other = Journal.open(world.plugin_folder)
+        raw(world.plugin_folder, "PRAGMA wal_checkpoint(TRUNCATE)")
+        # In a process of its own: another descriptor on the file in this one would drop SQLite's locks.
+        script = "import sys; f = open(sys.argv[1], 'r+b'); f.write(b'\\xff' * 100)"
+        subprocess.run([sys.executable, "-c", script, str(other.path)], check=True)
+        with pytest.raises(JournalError, match="another instance has it open"):
+            Journal.open(world.plugin_folder)
+        assert not list(world.plugin_folder.glob("*damaged*"))
+        other.close()
+
+    def test_the_files_of_a_lost_journal_are_swept_only_by_the_reconciler(self, world):
+        engine = world.engine()
+        engine.prepare(world.claim("c1", "dev-0"), Call())
+        engine.close()
+        for path in world.plugin_folder.glob("journal.db*"):
+            path.unlink()
+        engine = world.engine()
+        engine.recover()
+        assert world.cdi_files()
+        engine.close()
+
+
+def test_a_folder_that_cannot_be_written_is_a_clear_error(tmp_path):
+    (tmp_path / "plugin").write_text("a file")
+    with pytest.raises(JournalError, match="check space, permissions"):
+        Journal.open(tmp_path / "plugin")
+
+
+def test_a_plugin_folder_that_is_removed_while_running_is_a_clear_error(world):
+    engine = world.engine()
+    ref = world.claim("c1", "dev-0")
+    import shutil
+
+    shutil.rmtree(world.plugin_folder)
+    with pytest.raises(JournalError, match="restart the driver"):
+        engine.prepare(ref, Call())
+    engine.close()
+
+
+class TestWriters:
+    def test_many_at_once_share_commits_and_lose_nothing(self, tmp_path):
+        journal = Journal.open(tmp_path)
+        failures = []
+
+        def write(number):
+            for i in range(25):
+                name = f"{number}-{i}"
+
+                def work(tx, name=name, i=i):
+                    tx.set_meta(name, i)
+                    if i % 5 == 4:
+                        raise KeyError(name)
+
+                try:
+                    journal.write("x", work)
+                except KeyError as error:
+                    failures.append(error.args[0])
+
+        threads = [threading.Thread(target=write, args=(n,)) for n in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        names = journal.read(lambda tx: {row[0] for row in tx.rows("SELECT name FROM meta")})
+        expected = {f"{n}-{i}" for n in range(8) for i in range(25) if i % 5 != 4}
+        assert names == expected  # what failed left nothing, and took nobody with it
+        assert len(failures) == 8 * 5
+        journal.close()
+
+    def test_numbers_are_never_given_twice(self, tmp_path):
+        journal, other = Journal.open(tmp_path), Journal.open(tmp_path)
+        numbers = []
+
+        def take(journal):
+            numbers.extend(journal.write("x", lambda tx: tx.number()) for _ in range(20))
+
+        threads = [threading.Thread(target=take, args=(j,)) for j in (journal, other, journal)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(numbers) == list(range(1, 61))
+        journal.close()
+        other.close()
+
+    def test_work_that_fails_in_sqlite_is_a_journal_error(self, tmp_path):
+        journal = Journal.open(tmp_path)
+        with pytest.raises(JournalError):
+            journal.write("x", lambda tx: tx.execute("INSERT INTO nothing VALUES (1)"))
+        journal.write("x", lambda tx: tx.set_meta("a", 1))
+        journal.close()
+        with pytest.raises(JournalError, match="closed"):
+            journal.read(lambda tx: tx.meta("a"))
+
+    def test_the_timeline_is_bounded(self, tmp_path, monkeypatch):
+        monkeypatch.setattr("dracore.prepare.transaction.TIMELINE_LIMIT", 50)
+        journal = Journal.open(tmp_path)
+
+        def notes(tx):
+            for i in range(200):
+                tx.note("c1", "x", str(i))
+
+        journal.write("x", notes)
+        rows = journal.read(lambda tx: tx.rows("SELECT text FROM timeline ORDER BY id"))
+        assert [row[0] for row in rows] == [str(i) for i in range(150, 200)]
+        journal.close()
+
+
+def test_a_forked_child_must_not_use_it(tmp_path):
+    script = """
+import os, sys
+from pathlib import Path
+from dracore.errors import JournalError
+from dracore.prepare import Journal
+journal = Journal.open(Path(sys.argv[1]))
+pid = os.fork()
+if pid == 0:
+    try:
+        journal.write("x", lambda tx: None)
+    except JournalError as error:
+        os._exit(7 if "forked child" in str(error) else 1)
+    os._exit(2)
+assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+journal.write("x", lambda tx: tx.set_meta("a", 1))
+journal.close()
+"""
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True)
+
+
+def test_a_full_disk_fails_the_claim_and_not_the_driver(world, monkeypatch):
+    engine = world.engine()
+    world.holds(Thing("a"))
+    ref = world.claim("c1", "dev-0")
+    full = [True]
+
+    def seam(point, detail=""):
+        if full[0] and point == "journal.commit.before":
+            raise OSError(28, "No space left on device")
+
+    world.seam = seam
+    with pytest.raises(JournalError, match="No space left on device; check space"):
+        engine.prepare(ref, Call())
+    assert world.hardware.log == []
+    full[0] = False
+    engine.prepare(ref, Call())
+    assert problems(world, engine) == []
+    engine.close()
+    assert json.dumps(Reports().events) == "[]"
+    assert World
