@@ -200,8 +200,7 @@ class Runner:
         self.answer = answer
         try:
             self._answered(self.plugin, answer)
-        except Exception:
-            # A defect of the core must not end this plugin's thread: the next answer is merged anew.
+        except Exception:  # noqa: BLE001 - logged; the next answer is merged anew
             self._log.exception("the answer could not be merged")
 
     def _guarded(self, hook: str, call: Callable[[], Any]) -> None:
