@@ -25,6 +25,7 @@ from dracore.node.driver import PLUGINS_SECONDS, DriverNode, Shared
 from dracore.node.reload import Reload
 from dracore.node.surroundings import Hooks
 from dracore.observe.metrics import Metrics
+from dracore.plugins import Plugins
 
 if TYPE_CHECKING:
     from dracore.kube.client import KubeClient
@@ -199,6 +200,11 @@ class NodePlugin:
         return {driver.name: driver.reconcile() for driver in self.drivers}
 
     # --- plugins ------------------------------------------------------------------------------------
+
+    @property
+    def plugins(self) -> Plugins:
+        """The plugins with the settings that are in effect."""
+        return self._hooks.current
 
     def use_settings(self, settings: dict[str, Any]) -> None:
         """Gives plugins other settings; their next hooks find them."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import select
 import signal
-import threading
 from pathlib import Path
 
 import structlog
@@ -30,24 +31,15 @@ def run(file: Path, instance: str = "", *, level: int = logging.INFO) -> None:
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     loaded = load(file)
     configure_logs(loaded.configuration.observe.logs, level=level)
-    ending, reloading = threading.Event(), threading.Event()
-
-    def end(number: int, _: object) -> None:
-        if ending.is_set():
-            os._exit(128 + number)  # asked twice: the journal says what to undo
-        ending.set()
-
-    signal.signal(signal.SIGHUP, lambda *_: reloading.set())
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, end)
+    signals = Signals()
     node = NodePlugin(loaded, instance=instance)
     node.start()
     seen = _stamp(file)
-    while not ending.wait(LOOK_SECONDS if not reloading.is_set() else 0):
+    while not signals.ending:
+        hang_up = signals.wait(LOOK_SECONDS)
         stamp = _stamp(file)
-        if stamp != seen or reloading.is_set():
+        if not signals.ending and (hang_up or stamp != seen):
             seen = stamp
-            reloading.clear()
             reload(node, file)
     _log.info("ending: running calls are answered first")
     node.drain()
@@ -56,6 +48,36 @@ def run(file: Path, instance: str = "", *, level: int = logging.INFO) -> None:
     logging.shutdown()
     # Python waits for every thread at its exit; a hook that hangs must not keep the process.
     os._exit(0)
+
+
+class Signals:
+    """SIGTERM and SIGINT (a second one ends the process at once), and SIGHUP.
+
+    Handlers run between any two instructions of the main thread, so they take no lock: a byte in a pipe
+    wakes the main loop.
+    """
+
+    def __init__(self) -> None:
+        self.ending = False
+        self._reader, writer = os.pipe()
+        for end in (self._reader, writer):
+            os.set_blocking(end, False)
+        signal.signal(signal.SIGHUP, lambda *_: None)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._end)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+
+    def wait(self, seconds: float) -> bool:
+        """Sleeps until a signal or for `seconds`; True where SIGHUP was among the signals."""
+        select.select([self._reader], [], [], seconds)
+        with contextlib.suppress(BlockingIOError):
+            return signal.SIGHUP in os.read(self._reader, 256)
+        return False
+
+    def _end(self, number: int, _: object) -> None:
+        if self.ending:
+            os._exit(128 + number)  # the journal says what to undo
+        self.ending = True
 
 
 def reload(node: NodePlugin, file: Path) -> None:

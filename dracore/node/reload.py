@@ -47,7 +47,8 @@ class Reload:
             configure_logs(new.configuration.observe.logs, level=logging.getLogger().level)
         if any(path.startswith("plugins.") for path in found.live):
             self._node.use_settings({name: _merged(old, new, name) for name in old.plugins.plugins()})
-        self._node.loaded = Loaded(_live_part(old, new), new.plugins)
+        # What runs, not what was asked for: the next change is measured against it.
+        self._node.loaded = Loaded(_live_part(old, new), self._node.plugins)
         _log.info("reloaded", changed=list(found.live), refused=[path for path, _ in found.refused])
 
 

@@ -200,3 +200,4 @@ def world(embedded_api: EmbeddedAPI, fake_kubelet: FakeKubelet, kubelet_root: Pa
     for process in made.processes:
         if process.child.poll() is None:
             process.kill()
+        print(process.log.read_text()[-4000:])  # shown where a test fails
