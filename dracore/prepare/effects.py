@@ -441,12 +441,14 @@ class Effects:
             if held is None or held.state != "applied":
                 return None
             found = self.probe(held, time_left)
-            if isinstance(found, Present) and held.drift:
-                held = self.confirm(held, found)
-            elif isinstance(found, Absent):
-                runs = self._journal.read(lambda tx: any(_runs(records.get(tx, h)) for h in holders))
+            if isinstance(found, Unknown):
+                return held, found
+            runs = self._journal.read(lambda tx: any(_runs(records.get(tx, h)) for h in holders))
+            if isinstance(found, Absent):
                 if not runs:
                     self._lost(held)
+            elif held.drift and (not runs or not changed(held, found)):
+                held = self.confirm(held, found)
             return held, found
         finally:
             lock.release()
@@ -483,6 +485,11 @@ class Effects:
     def _who_is_at(self, key: str) -> str:
         holders = self._journal.read(lambda tx: records.names(tx, holdings.holders(tx, key)))
         return f"{key} is being changed" + (f" for {', '.join(holders)}" if holders else "")
+
+
+def changed(held: Held, found: Present) -> bool:
+    """Whether the node has something else in the effect's place (another instance id)."""
+    return found.outcome is not None and encode(found.outcome) != encode(held.outcome)
 
 
 def text_of(effect: Effect) -> str:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from dracore.errors import DracoreError, NotFound
 from dracore.model.effect import Absent, Present
 from dracore.prepare import holdings, recovery
+from dracore.prepare.effects import changed
 from dracore.prepare.engine import Engine
 from dracore.prepare.holdings import Held
 from dracore.prepare.records import Record
@@ -260,7 +261,7 @@ class Reconciler:
             if isinstance(found, Absent):
                 text = f"{held.kind} {held.key} was undone by somebody"
             elif isinstance(found, Present):
-                if found.outcome is not None and not held.drift and found.outcome != held.outcome:
+                if changed(held, found):
                     text = (
                         f"{held.kind} {held.key} is {found.outcome!r} now, and was made as {held.outcome!r}"
                     )

@@ -207,6 +207,17 @@ class TestDrift:
         assert [bool(d.text) for d in drifts] == [True, False]
         assert engine.snapshot().effects[0].drift == ""
 
+    def test_something_else_in_its_place_is_drift_until_it_is_gone(
+        self, world, engine, reconciler, claim, drifts
+    ):
+        with world.hardware.change() as state:
+            state["things"]["a"]["id"] = 99
+        assert len(reconciler.look_at_effects()) == 1
+        assert len(reconciler.look_at_effects()) == 1
+        (drift,) = drifts
+        assert "99" in drift.text
+        assert engine.snapshot().effects[0].outcome["id"] == 1
+
     def test_another_claim_does_not_join_what_is_not_there(self, world, engine, reconciler, claim):
         world.hardware.unmake("a", None)
         reconciler.look_at_effects()
