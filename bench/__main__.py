@@ -106,23 +106,29 @@ class Driver:
         if not self.registration.exists():
             return False
         with grpc.insecure_channel(f"unix:{self.registration}") as channel:
-            call = channel.unary_unary(
+            info = channel.unary_unary(
                 methods.GET_INFO,
                 request_serializer=registration.InfoRequest.SerializeToString,
                 response_deserializer=registration.PluginInfo.FromString,
             )
             try:
-                return bool(call(registration.InfoRequest(), timeout=1).name)
+                return bool(info(registration.InfoRequest(), timeout=1).name)
             except grpc.RpcError:
                 return False
 
+    def register(self) -> None:
+        """What the kubelet says after GetInfo; only a registered instance publishes."""
+        with grpc.insecure_channel(f"unix:{self.registration}") as channel:
+            notify = channel.unary_unary(
+                methods.NOTIFY_REGISTRATION_STATUS,
+                request_serializer=registration.RegistrationStatus.SerializeToString,
+                response_deserializer=registration.RegistrationStatusResponse.FromString,
+            )
+            notify(registration.RegistrationStatus(plugin_registered=True), timeout=5)
+
 
 def published(api: KubeClient, driver: str, count: int) -> bool:
-    slices = [
-        s
-        for s in api.list("/apis/resource.k8s.io/v1/resourceslices")["items"]
-        if s["spec"]["driver"] == driver
-    ]
+    slices = [s for s in api.list("/apis/resource.k8s.io/v1/resourceslices") if s["spec"]["driver"] == driver]
     return sum(len(s["spec"].get("devices") or ()) for s in slices) >= count
 
 
@@ -136,6 +142,7 @@ def versus_floor(folder: Path, kubeconfig: Path, api: KubeClient, blocks: int) -
     with driver.start() as process, Process(floor_command, floor_folder / "floor.log") as floor:
         ready = process.until(driver.answers, "the registration socket")
         floor.until(floor_socket.exists, "the floor")
+        driver.register()
         process.until(lambda: published(api, GPU, 8), "the slices")
         time.sleep(2)
         resident = process.resident_mib
@@ -192,6 +199,8 @@ def growth(folder: Path, kubeconfig: Path, api: KubeClient, prepared: int, round
         folder / "many", kubeconfig, MANY, {"bench_devices": {"count": prepared + 20}}, "bench-many"
     )
     with driver.start() as process:
+        process.until(driver.answers, "the registration socket")
+        driver.register()
         process.until(lambda: published(api, MANY, prepared + 20), "the slices", 120)
         say(f"creating {prepared + 10} claims")
         mine = [claims.create(api, f"many-{i}", MANY, "bench-many", f"dev-{i}") for i in range(prepared + 10)]
@@ -247,6 +256,8 @@ def main() -> None:
             api = KubeClient.connect(kubeconfig)
             for part in ("gpu", "many"):
                 (folder / part).mkdir()
+                node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": f"bench-{part}"}}
+                api.create("/api/v1/nodes", node)
             weight = baseline(folder, kubeconfig)
             figures = versus_floor(folder, kubeconfig, api, blocks)
             figures["baseline_mib"] = round(weight, 1)
