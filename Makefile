@@ -37,6 +37,9 @@ cluster-test: $(STAMP) ## pods with devices on a real Kubernetes 1.37 (root; bui
 	@$(BIN)/python tests/cluster/build.py
 	@$(BIN)/pytest tests/cluster
 
+bench: $(STAMP) ## the driver beside a floor, ratios as JSON (builds etcd and kube-apiserver once)
+	@$(BIN)/python -m bench
+
 requirements: ## pin the versions anew (needs uv)
 	@uv pip compile --quiet --universal --no-emit-index-url --generate-hashes --python-version 3.11 --no-header \
 	  --group dev pyproject.toml -o requirements/dev.txt
