@@ -3,7 +3,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,14 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def dracore(tmp_path: Path) -> Run:
+def folder() -> Iterator[Path]:
+    """An empty folder with a short path: pytest's own may leave no room for a unix socket."""
+    with tempfile.TemporaryDirectory(prefix="cli-") as path:
+        yield Path(path)
+
+
+@pytest.fixture
+def dracore(folder: Path) -> Run:
     """Runs the program as a user does, in an empty folder."""
 
     def run(*arguments: str, env: dict[str, str] | None = None, cwd: Path | None = None) -> object:
@@ -22,7 +30,7 @@ def dracore(tmp_path: Path) -> Run:
             capture_output=True,
             text=True,
             timeout=100,
-            cwd=cwd or tmp_path,
+            cwd=cwd or folder,
             env={**os.environ, **(env or {})},
         )
 

@@ -65,7 +65,7 @@ def test_an_unknown_command_is_wrong_usage(dracore) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_a_missing_file_is_one_message(dracore, tmp_path: Path) -> None:
+def test_a_missing_file_is_one_message(dracore, folder: Path) -> None:
     for arguments in (
         ("run", "--config"),
         ("slices", "--config"),
@@ -78,8 +78,8 @@ def test_a_missing_file_is_one_message(dracore, tmp_path: Path) -> None:
         assert "dracore: cannot read absent.yaml" in done.stderr
 
 
-def test_every_fault_of_a_file_is_told(dracore, tmp_path: Path) -> None:
-    (tmp_path / "node.yaml").write_text(
+def test_every_fault_of_a_file_is_told(dracore, folder: Path) -> None:
+    (folder / "node.yaml").write_text(
         "node: UPPER\nkubelt: {}\nplugins: {nvidia_gpuu: {}}\nobserve: {port: x}\n"
     )
     done = dracore("config", "check", "node.yaml")
@@ -99,8 +99,8 @@ def test_every_fault_of_a_file_is_told(dracore, tmp_path: Path) -> None:
         assert said in text
 
 
-def test_a_filter_that_does_not_compile(dracore, tmp_path: Path) -> None:
-    (tmp_path / "node.yaml").write_text("node: n\nplugins: {nvidia_gpu: {}}\nfilter: device.attributes[\n")
+def test_a_filter_that_does_not_compile(dracore, folder: Path) -> None:
+    (folder / "node.yaml").write_text("node: n\nplugins: {nvidia_gpu: {}}\nfilter: device.attributes[\n")
     done = dracore("config", "check", "node.yaml")
     assert done.returncode == 1
     assert "node.yaml: filter: not CEL" in done.stderr
@@ -129,14 +129,14 @@ def test_commands_of_a_plugin(dracore) -> None:
     assert "Commands of the plugin nvidia_gpu." in done.stdout
 
 
-def test_status_without_a_process(dracore, tmp_path: Path) -> None:
+def test_status_without_a_process(dracore, folder: Path) -> None:
     done = dracore("status", "--socket", "none.sock")
     assert done.returncode == 1
     assert "no dracore answers here" in done.stderr
     assert "--socket" in done.stderr
 
 
-def test_a_reader_that_has_enough(dracore, tmp_path: Path) -> None:
+def test_a_reader_that_has_enough(dracore, folder: Path) -> None:
     done = subprocess.run(
         f"{sys.executable} -m dracore.cli config schema | head -c 10",
         shell=True,

@@ -19,6 +19,9 @@ from typing import IO, Any
 from dracore.errors import DracoreError
 
 START_SECONDS = 20.0
+ROOM = 30
+"""Longest path of the folder for temporary files: sockets below it may have 107 bytes in all."""
+
 KEPT_LOG = 2000
 """Characters of a process's log that an error shows."""
 
@@ -90,12 +93,17 @@ class Child:
         return status
 
 
+def _place() -> str | None:
+    """Where the folder lies: the usual place, unless its path leaves no room for sockets below it."""
+    return None if len(tempfile.gettempdir()) <= ROOM else "/tmp"  # noqa: S108 - mkdtemp makes it safe
+
+
 class World:
     """A cluster of one node, in a folder that goes when the demo ends."""
 
     def __init__(self, node: str) -> None:
         self.node = node
-        self.folder = Path(tempfile.mkdtemp(prefix="dracore-demo-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="dracore-demo-", dir=_place()))
         self.cdi = self.folder / "cdi"
         self.status_socket = self.folder / "status.sock"
         self.config = self.folder / "node.yaml"
