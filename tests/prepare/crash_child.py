@@ -240,7 +240,9 @@ def play(folder: Path, name: str, points: Points, skip: int = 0) -> list[str]:
     world = World(folder, seam=points, boot=boot_of(folder))
     setup(world)
     engine = start(world)
+    held: dict[str, list[list[str]]] = {}
     for step in steps:
+        note_held(engine, held)
         if step is Reboot:
             engine.close()
             (folder / "boot").write_text("boot-2")
@@ -255,6 +257,9 @@ def play(folder: Path, name: str, points: Points, skip: int = 0) -> list[str]:
             step(world, engine)
         except DracoreError:
             continue
+    note_held(engine, held)
+    if points.target < 0:
+        (folder.parent / "held.json").write_text(json.dumps(held))
     if points.mode == "fail":
         # The same process goes on after the fault: what is left is finished without a restart.
         world.seam = Points()
@@ -265,6 +270,25 @@ def play(folder: Path, name: str, points: Points, skip: int = 0) -> list[str]:
             return [f"without a restart: {problem}" for problem in found]
         return []
     return points.seen
+
+
+def note_held(engine, held: dict[str, list[list[str]]]) -> None:
+    """What each prepared claim holds in an undisturbed run: what it must hold whenever it is prepared."""
+    for claim in engine.snapshot().claims:
+        keys = sorted(effect.key for effect in claim.effects)
+        if claim.state == "prepared" and keys not in held.setdefault(claim.ref.uid, []):
+            held[claim.ref.uid].append(keys)
+
+
+def wrongly_held(folder: Path, engine) -> list[str]:
+    allowed = json.loads((folder.parent / "held.json").read_text())
+    now: dict[str, list[list[str]]] = {}
+    note_held(engine, now)
+    return [
+        f"claim {uid} is prepared and holds {keys[0]}, not one of {allowed[uid]}"
+        for uid, keys in now.items()
+        if uid in allowed and keys[0] not in allowed[uid]
+    ]
 
 
 def start(world: World):
@@ -287,23 +311,21 @@ def check(folder: Path, name: str, points: Points | None = None) -> list[str]:
     """A new process after the death: recovers, and everything is as it must be; then the kubelet goes on."""
     setup, _ = SCENARIOS[name]
     world = World(folder, boot=boot_of(folder), seam=points or Points())
-    faults = world.hardware.state["faults"]
     setup(world)
     with world.hardware.change() as state:
-        state["faults"] = faults
+        state["faults"] = {}
     engine = world.engine()
     engine.recover()
-    with world.hardware.change() as state:
-        state["faults"] = {}
     if points is not None:
         return []
-    engine.drain()
-    found = [f"after recovery: {p}" for p in problems(world, engine)]
+    found = [f"after recovery: {p}" for p in problems(world, engine) + wrongly_held(folder, engine)]
     _ready(world).write_text("")
     for uid in sorted(world.cluster):
         if world.inventory:
             engine.prepare(_ref(uid), Call())
-    found += [f"after the kubelet asked again: {p}" for p in problems(world, engine)]
+    found += [
+        f"after the kubelet asked again: {p}" for p in problems(world, engine) + wrongly_held(folder, engine)
+    ]
     for uid in sorted(world.cluster):
         engine.unprepare(_ref(uid), Call())
     with engine.starting("test"):

@@ -125,3 +125,40 @@ def test_an_unprepare_that_dies_is_finished_by_the_other(here, other):
     assert done.released == ["c1"]
     assert here.hardware.things == {}
     engine.close()
+
+
+def test_an_intent_of_a_dead_process_is_reverted_before_the_key_is_used_again(here, other):
+    """Never adopted, not even by a claim that asks for just the same and comes before any recovery."""
+    other("effect.apply.before test.thing thing/a").kill()
+    engine = here.engine()
+    here.on("dra_prepare")(lambda ctx, device, result, config: ctx.hold(Thing("a")) and here.prepared(device))
+    # The dead process's lock is free once it is reaped; until then the key is waited for.
+    engine.prepare(here.claim("c2", "dev-1"), Call())
+    engine.drain()
+    assert problems(here, engine) == []
+    assert [e.holders for e in engine.snapshot().effects] == [("c2",)]
+    assert set(here.hardware.things) == {"a"}
+    engine.close()
+
+
+def test_what_a_dead_process_has_half_reverted_is_not_shared(here, other):
+    process = other("never")
+    process.kill()
+    process.wait()
+    process = other("effect.revert.after test.thing thing/b", "unprepare")
+    process.kill()
+    process.wait()
+    engine = here.engine()
+
+    @here.on("dra_prepare")
+    def prepare(ctx, device, result, config):
+        ctx.hold(Thing("a"))
+        ctx.hold(Thing("b", needs="a"))
+        return here.prepared(device)
+
+    engine.prepare(here.claim("c2", "dev-1"), Call())
+    assert here.hardware.log.count("make b=on") == 2
+    engine.drain()
+    assert problems(here, engine) == []
+    assert set(here.hardware.things) == {"a", "b"}
+    engine.close()
