@@ -123,7 +123,7 @@ class EmbeddedAPI:
             )
             with self._guard:
                 self._connections[connection] = thread
-            thread.start()
+                thread.start()  # under the guard: stop() joins what stands here
 
     def _connection(self, connection: socket.socket, address: Any) -> None:
         try:
