@@ -56,7 +56,7 @@ def test_what_the_server_keeps_is_published_and_the_rest_is_said(
 ) -> None:
     server = emulated(version)
     bare.start(server.api)
-    plugins = {"nvidia_gpu": {}, "testbed": {**testbed.settings, "gated": True}}
+    plugins = {"nvidia_gpu": {"discoveryInterval": 3}, "testbed": {**testbed.settings, "gated": True}}
     driver = Driver(bare, server, plugins=plugins)
     with FakeKubelet(bare.kubelet_dir, None, node=NODE) as kubelet:
         try:
@@ -121,7 +121,11 @@ def fate_of(api: Api, name: str) -> str:
 
 
 def check_lost_gpus(server: ApiServer, driver: Driver, kubelet: FakeKubelet) -> None:
-    """One is lost while it is prepared, one while it is free."""
+    """One is lost while it is prepared, one while it is free: nobody may be given either.
+
+    Where the server keeps taints both stay, tainted, until they answer again. Where it does not, the free
+    one is withheld, and the other as soon as its claim has ended.
+    """
     devices = driver.devices()
     used, free = (devices[name]["attributes"]["uuid"]["string"] for name in ("gpu-3", "gpu-5"))
     ref = allocated(server.api, "gpu-3")
@@ -131,13 +135,10 @@ def check_lost_gpus(server: ApiServer, driver: Driver, kubelet: FakeKubelet) -> 
         driver.simulator("fault", "lost", "gpu", uuid)
 
     keeps_taints = server.api.gates().get("DRADeviceTaints", False)
+    marked = [(LOST, "NoSchedule")] if keeps_taints else []
 
     def settled() -> bool:
-        now = driver.devices()
-        assert "gpu-5" not in now
-        assert "gpu-3" in now
-        taints = [(taint["key"], taint["effect"]) for taint in now["gpu-3"].get("taints", [])]
-        assert taints == ([(LOST, "NoSchedule")] if keeps_taints else [])
+        assert taints(driver) == {"gpu-3": marked} | ({"gpu-5": marked} if keeps_taints else {})
         return True
 
     wait_for("the lost GPUs show", settled, timeout=60)
@@ -147,13 +148,27 @@ def check_lost_gpus(server: ApiServer, driver: Driver, kubelet: FakeKubelet) -> 
     if not keeps_taints:
         assert [text for text in texts if "taints" in text and fate_of(server.api, "tainted") in text], texts
     assert driver.prepared()[ref.uid]["state"] == "prepared"
-    assert len(driver.devices()) == 7
+    assert len(driver.devices()) == (8 if keeps_taints else 7)
 
-    # Released from the journal alone; then nothing holds the name any more.
+    # Released from the journal alone, without an answer of the hardware.
     answer = kubelet.unprepare(GPU, [ref])[ref.uid]
     assert not answer.error, answer
     assert driver.left() == []
-    wait_for("the lost GPU is withdrawn", lambda: "gpu-3" not in driver.devices(), timeout=60)
+    after = {"gpu-3": marked, "gpu-5": marked} if keeps_taints else {}
+    wait_for("nobody can be given the lost GPU", lambda: taints(driver) == after, timeout=10)
+
+    # It comes back, and so does what is published.
+    driver.simulator("clear")
+    wait_for("all GPUs are as before", lambda: driver.devices() == devices, timeout=90)
+
+
+def taints(driver: Driver) -> dict[str, list[tuple[str, str]]]:
+    """Of the two GPUs that this is about, as far as they are published."""
+    return {
+        name: [(taint["key"], taint["effect"]) for taint in device.get("taints", [])]
+        for name, device in driver.devices().items()
+        if name in ("gpu-3", "gpu-5")
+    }
 
 
 def allocated(api: Api, device: str) -> ClaimRef:
