@@ -275,9 +275,10 @@ class Inventory:
             self._log.error("stored taints could not be read", error=str(error))
             return ()
 
-    def _lost_taint(self, pool: str, device: str) -> Taint:
+    def _lost_taint(self, plugin: str, pool: str, device: str) -> Taint:
         """A plugin that returns a lost device itself, with a taint of its own, never comes here."""
-        made = Taint(f"{self.driver}/device-lost", "NoSchedule", time_added=self._time())
+        key = self._hooks.lost_taint(plugin) or f"{self.driver}/device-lost"
+        made = Taint(key, "NoSchedule", time_added=self._time())
         return self._lost_since.setdefault((pool, device), made)
 
     def _time(self) -> str:

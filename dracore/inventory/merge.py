@@ -56,7 +56,7 @@ class Merge:
         *,
         prepared: Collection[tuple[str, str, str]] = (),
         before: View | None = None,
-        lost_taint: Callable[[str, str], Taint],
+        lost_taint: Callable[[str, str, str], Taint],
         stored: Sequence[StoredTaint] = (),
         offered: Filter | None = None,
     ) -> View:
@@ -64,7 +64,7 @@ class Merge:
 
         :param found: by plugin, in their order; one that never answered is left out.
         :param before: where the last known form of a lost device is taken from.
-        :param lost_taint: the taint of a lost device (pool and name), with the time it was first seen lost.
+        :param lost_taint: the taint of a lost device (plugin, pool and name), and since when it is lost.
         """
         problems: list[Problem] = []
         devices: dict[tuple[str, str], tuple[Device, str]] = {}
@@ -122,7 +122,7 @@ class Merge:
         present: Collection[tuple[str, str]],
         prepared: Collection[tuple[str, str, str]],
         before: View | None,
-        taint: Callable[[str, str], Taint],
+        taint: Callable[[str, str, str], Taint],
     ) -> set[tuple[str, str]]:
         """Puts back what vanished while prepared: as it was last seen, and where this process never saw it,
         by its name alone."""
@@ -134,7 +134,7 @@ class Merge:
             known = before.devices.get(key) if before else None
             if plugin in found:
                 device = known[0] if known else Device(name, "lost", pool="" if pool == self.pool else pool)
-                devices[key] = (device.with_taint(taint(pool, name)), plugin)
+                devices[key] = (device.with_taint(taint(plugin, pool, name)), plugin)
                 lost.add(key)
             elif known is not None:
                 devices[key] = known  # its plugin cannot say now whether it is there

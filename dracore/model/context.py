@@ -105,10 +105,13 @@ class Driver:
 
     :param name: a DNS subdomain of at most 63 characters, ``gpu.nvidia.com``.
     :param requires: plugins that must be enabled too and start first; their sessions are reachable.
+    :param lost_taint: key of the taint (NoSchedule) of this plugin's devices that vanish while claims have
+        them prepared, ``gpu.nvidia.com/gpu-lost``; empty: ``<driver>/device-lost``.
     """
 
     name: str
     requires: tuple[str, ...] = ()
+    lost_taint: str = ""
 
 
 MergeRule: TypeAlias = Literal["last", "merge", "one"]

@@ -105,7 +105,12 @@ class DriverNode:
         configuration = shared.configuration
         self._journal = Journal.open(self.folder, seam=shared.seam, reports=self.reports)
         self._instances = Instances(
-            self._journal, self.folder, shared.instance, seam=shared.seam, reports=self.reports
+            self._journal,
+            self.folder,
+            shared.instance,
+            on_change=lambda publisher: self._may_publish() if publisher else None,
+            seam=shared.seam,
+            reports=self.reports,
         )
         self._instances.start()
         simulation = configuration.simulated()
@@ -191,7 +196,9 @@ class DriverNode:
         )
         self._publisher.start()
         self._unsubscribe = self.inventory.subscribe(self._publisher.update)
-        self._reconciler = Reconciler(self.engine, allowed=self._instances.is_publisher)
+        self._reconciler = Reconciler(
+            self.engine, allowed=self._instances.is_publisher, on_release=self.claims_ended
+        )
         self._reconciler.start()
 
     def drain(self) -> None:
@@ -224,6 +231,22 @@ class DriverNode:
             return False
         self._reconciler.kick()
         return True
+
+    def claims_ended(self) -> None:
+        """What is published may hang on what is prepared: a lost device leaves with its last claim."""
+        if self.inventory.lost():
+            self.inventory.refresh()
+        status = self.publish_status()
+        if status is not None and status.degradations:
+            assert self._publisher is not None
+            self._publisher.refresh()
+
+    def _may_publish(self) -> None:
+        """This instance has become the one that publishes and reconciles."""
+        if self._publisher is not None:
+            self._publisher.refresh()
+        if self._reconciler is not None:
+            self._reconciler.kick()
 
     @property
     def registered(self) -> bool:
@@ -287,7 +310,7 @@ class _Devices:
 
 
 class _Claims:
-    """The engine behind the sockets; a lost device leaves the inventory with its last claim."""
+    """The engine behind the sockets."""
 
     def __init__(self, driver: DriverNode) -> None:
         self._driver = driver
@@ -297,5 +320,4 @@ class _Claims:
 
     def unprepare(self, ref: ClaimRef, call: Call) -> None:
         self._driver.engine.unprepare(ref, call)
-        if self._driver.inventory.lost():
-            self._driver.inventory.refresh()
+        self._driver.claims_ended()

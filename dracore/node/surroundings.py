@@ -65,6 +65,9 @@ class Hooks:
     def requires(self, plugin: str) -> Sequence[str]:
         return self.current.requires(plugin)
 
+    def lost_taint(self, plugin: str) -> str:
+        return self.current.lost_taint(plugin)
+
     def implements(self, plugin: str, hook: str) -> bool:
         return self.current.implements(plugin, hook)
 

@@ -43,7 +43,7 @@ def checked(name: str, value: object, origin: Distribution, driver: str) -> Plug
     plugin = Plugin(name, origin, {hook: getattr(manager.hook, hook) for hook in sorted(found)})
     said = plugin.call("dra_driver", {})
     if isinstance(said, Driver):
-        plugin.driver, plugin.requires = said.name, said.requires
+        plugin.driver, plugin.requires, plugin.lost_taint = said.name, said.requires, said.lost_taint
     else:
         plugin.driver = said or driver
     if not plugin.driver:

@@ -41,6 +41,7 @@ class Plugin:
     hooks: Mapping[str, pluggy.HookCaller]
     driver: str = ""
     requires: tuple[str, ...] = ()
+    lost_taint: str = ""
     effects: Mapping[str, type[Effect]] = field(default_factory=dict)
     kinds: tuple[ConfigKind, ...] = ()
     strategies: tuple[SharingStrategy, ...] = ()

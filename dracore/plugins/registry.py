@@ -162,6 +162,10 @@ class Plugins:
     def requires(self, plugin: str) -> tuple[str, ...]:
         return self._plugins[plugin].requires
 
+    def lost_taint(self, plugin: str) -> str:
+        """Key of the taint of devices that vanish while prepared; empty: the core's own."""
+        return self._plugins[plugin].lost_taint
+
     def settings(self, plugin: str) -> Any:
         """The plugin's settings: decoded by its model where the node configuration was loaded."""
         return self._settings.get(plugin)

@@ -59,6 +59,7 @@ class Reconciler:
 
     :param allowed: asked before each step (:meth:`Instances.is_publisher`): one instance reconciles.
     :param on_drift: told when an effect is found undone, and when it is there again.
+    :param on_release: told when a claim was released without the kubelet.
     """
 
     def __init__(
@@ -67,12 +68,14 @@ class Reconciler:
         *,
         allowed: Callable[[], bool] = lambda: True,
         on_drift: Callable[[Drift], None] = lambda _: None,
+        on_release: Callable[[], None] = lambda: None,
         timings: Timings = Timings(),
     ) -> None:
         self._engine = engine
         self._kit = engine.kit
         self._allowed = allowed
         self._on_drift = on_drift
+        self._on_release = on_release
         self._timings = timings
         self._monotonic = self._kit.clock.monotonic
         self._missing: dict[str, tuple[float, str]] = {}
@@ -236,6 +239,7 @@ class Reconciler:
             self._kit.reports.event(
                 "ClaimReleased", f"released without the kubelet: {reason}", claim=record.ref, warning=False
             )
+            self._on_release()
 
     def _sweep(self, users: Mapping[str, Sequence[str]]) -> None:
         """Files of claims that a lost journal knew, save those that containers may still be started with."""

@@ -466,3 +466,15 @@ def test_preflight_asks_every_plugin(bench: Any, plugin: Any) -> None:
         ("b", "preflight", False),
     ]
     assert "ZeroDivisionError" in checks[1][1].message
+
+
+def test_a_plugin_names_the_taint_of_its_lost_devices(bench: Any, plugin: Any, until: Any) -> None:
+    found = Found("a")
+    inventory = bench.run(
+        {"p": plugin(dra_driver=lambda: Driver(DRIVER, lost_taint=f"{DRIVER}/gone"), dra_discover=found)}
+    )
+    bench.prepared = [("p", "node-1", "a")]
+    found.answer = []
+    inventory.rescan()
+    until(lambda: inventory.lost() == [("node-1", "a")])
+    assert [taint.key for taint in device(inventory, "a").taints] == [f"{DRIVER}/gone"]

@@ -66,9 +66,10 @@ class Gpus:
     simulated: bool = False
 
     @classmethod
-    def open(cls, settings: Settings, simulation: Simulation | None, log: Any) -> Gpus:
+    def open(cls, settings: Settings, simulation: Simulation | None, log: Any, node: str = "") -> Gpus:
         """The GPUs of this node, or of a simulated one. NVML is opened by the first look.
 
+        :param node: goes into simulated uuids, so that two nodes of one layout differ.
         :raises DracoreError: the simulation cannot be prepared.
         """
         source: LibrarySource
@@ -78,7 +79,7 @@ class Gpus:
         else:
             from dracore_nvidia_gpu.sim import Simulation as Simulator
 
-            simulator = Simulator(simulation.node, simulation.state_dir, simulation.boot_id_file)
+            simulator = Simulator(simulation.node, simulation.state_dir, simulation.boot_id_file, salt=node)
             simulator.prepare()
             root = Root(str(simulator.driver_root), str(simulator.driver_root))
             # The host's own programs and nodes are not the simulated node's.

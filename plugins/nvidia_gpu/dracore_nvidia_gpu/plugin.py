@@ -34,7 +34,7 @@ MIG_MODE_EFFECT = "nvidia_mig.mode"
 
 @hookimpl
 def dra_driver() -> Driver:
-    return Driver(DRIVER)
+    return Driver(DRIVER, lost_taint="gpu.nvidia.com/gpu-lost")
 
 
 @hookimpl
@@ -74,7 +74,7 @@ def dra_start(ctx: NodeContext) -> Gpus:
     from dracore_nvidia_gpu.gpus import Gpus
     from dracore_nvidia_gpu.settings import Settings
 
-    return Gpus.open(ctx.settings or Settings(), ctx.simulation, ctx.log)
+    return Gpus.open(ctx.settings or Settings(), ctx.simulation, ctx.log, ctx.node)
 
 
 @hookimpl

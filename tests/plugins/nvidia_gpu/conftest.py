@@ -25,6 +25,7 @@ class Context:
 
     settings: Any
     simulation: Simulation | None = None
+    node: str = ""
     log: Any = field(default_factory=structlog.get_logger)
     held_effects: dict[str, list[HeldEffect]] = field(default_factory=dict)
     started: Gpus | None = None
