@@ -1,8 +1,8 @@
-"""The small allocator: counts, selectors, constraints, alternatives; nothing is given out twice."""
+"""One claim in one call: counts, selectors, constraints, alternatives; nothing is given out twice."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -41,10 +41,14 @@ def slice_(
     }
 
 
-def matcher(expression: str, driver: str, content: Mapping[str, Any]) -> bool:
+def compiler(expression: str) -> Callable[[str, Mapping[str, Any]], bool]:
     """``driver=X`` or ``<attribute>=<int>``: stands in for CEL."""
     name, _, value = expression.partition("=")
-    return driver == value if name == "driver" else content["attributes"][name]["int"] == int(value)
+
+    def matches(driver: str, content: Mapping[str, Any]) -> bool:
+        return driver == value if name == "driver" else content["attributes"][name]["int"] == int(value)
+
+    return matches
 
 
 CLASSES = [
@@ -71,7 +75,7 @@ def claim(*requests: dict[str, Any], **devices: Any) -> dict[str, Any]:
 
 
 def run(content: dict[str, Any], *slices: dict[str, Any], taken: Any = ()) -> Any:
-    return allocate(content, slices, CLASSES, taken=taken, matcher=matcher)
+    return allocate(content, slices, CLASSES, taken=taken, compiler=compiler)
 
 
 def names(allocation: Any) -> list[tuple[str, str]]:
@@ -104,7 +108,7 @@ def test_selectors_of_class_and_request() -> None:
 
 
 def test_a_class_that_is_not_there() -> None:
-    with pytest.raises(AllocationError, match="DeviceClass 'nope', which does not exist"):
+    with pytest.raises(AllocationError, match="claim c, request r: could not retrieve device class nope"):
         run(claim(exactly(device_class="nope")), EIGHT)
 
 
@@ -125,7 +129,7 @@ def test_match_attribute_over_two_requests_and_a_domain() -> None:
 
 
 def test_a_device_without_the_attribute_matches_nothing() -> None:
-    with pytest.raises(AllocationError, match=r"no free devices share one value of gpu\.example\.com/absent"):
+    with pytest.raises(AllocationError, match=r"gpu-0 would do if it had gpu\.example\.com/absent"):
         run(claim(exactly(), constraints=[{"matchAttribute": f"{DRIVER}/absent"}]), EIGHT)
 
 

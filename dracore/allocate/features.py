@@ -1,0 +1,82 @@
+"""Which parts of the scheduler's allocator are switched on: feature gates by Kubernetes release."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from types import MappingProxyType
+
+from dracore.errors import AllocationError
+
+RELEASES = ("1.34", "1.35", "1.36", "1.37")
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What the allocator knows; the defaults are those of Kubernetes 1.37."""
+
+    admin_access: bool = True
+    prioritized_list: bool = True
+    partitionable_devices: bool = True
+    consumable_capacity: bool = True
+    fractional_range: bool = False
+    device_taints: bool = True
+    taint_rules: bool = True
+    binding_conditions: bool = True
+    extended_resources: bool = True
+    list_attributes: bool = False
+    derived_attributes: bool = False
+    compatibility_groups: bool = False
+    optional_node_operations: bool = False
+
+    @classmethod
+    def of(cls, release: str = RELEASES[-1], gates: Mapping[str, bool] | None = None) -> Features:
+        """The features of a release, with some gates set otherwise.
+
+        :param release: ``1.36``; a ``v`` in front and a patch number behind are taken too.
+        :raises AllocationError: a release or gate that is not known.
+        """
+        minor = ".".join(release.removeprefix("v").split(".")[:2])
+        if minor not in RELEASES:
+            raise AllocationError(
+                f"the gates of Kubernetes {release} are not known", fix=f"one of {', '.join(RELEASES)}"
+            )
+        index = RELEASES.index(minor)
+        wanted = {gate: defaults[index] for gate, (_, defaults) in GATES.items()}
+        for gate, on in (gates or {}).items():
+            if gate not in GATES:
+                raise AllocationError(
+                    f"{gate} is no gate of the allocator", fix=f"one of {', '.join(sorted(GATES))}"
+                )
+            wanted[gate] = on
+        features = cls(**{field.name: False for field in fields(cls)})
+        features = replace(features, **{GATES[gate][0]: on for gate, on in wanted.items() if GATES[gate][0]})
+        # One control flow for two gates: conditions are stored in the claim's device status.
+        both = wanted["DRADeviceBindingConditions"] and wanted["DRAResourceClaimDeviceStatus"]
+        # Rules are worth nothing where taints are not looked at.
+        return replace(
+            features,
+            binding_conditions=both,
+            taint_rules=features.taint_rules and features.device_taints,
+        )
+
+
+GATES: Mapping[str, tuple[str, tuple[bool, bool, bool, bool]]] = MappingProxyType(
+    {
+        "DRAAdminAccess": ("admin_access", (True, True, True, True)),
+        "DRAPrioritizedList": ("prioritized_list", (True, True, True, True)),
+        "DRAPartitionableDevices": ("partitionable_devices", (False, False, True, True)),
+        "DRAConsumableCapacity": ("consumable_capacity", (False, False, True, True)),
+        "DRAFractionalCapacityRange": ("fractional_range", (False, False, False, False)),
+        "DRADeviceTaints": ("device_taints", (False, False, True, True)),
+        "DRADeviceTaintRules": ("taint_rules", (False, False, False, True)),
+        "DRADeviceBindingConditions": ("", (False, False, True, True)),
+        "DRAResourceClaimDeviceStatus": ("", (True, True, True, True)),
+        "DRAExtendedResource": ("extended_resources", (False, False, True, True)),
+        "DRAListTypeAttributes": ("list_attributes", (False, False, False, False)),
+        "DRADerivedAttributes": ("derived_attributes", (False, False, False, False)),
+        "DRADeviceCompatibilityGroups": ("compatibility_groups", (False, False, False, False)),
+        "DRAOptionalNodeOperations": ("optional_node_operations", (False, False, False, False)),
+    }
+)
+"""Gate to feature, and whether it is on in each of :data:`RELEASES` (Kubernetes' versioned gate table)."""

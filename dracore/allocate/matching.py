@@ -1,0 +1,100 @@
+"""Class and request selectors over devices, each asked once for a device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeAlias
+
+from dracore import selectors
+from dracore.allocate.published import PublishedDevice
+from dracore.errors import SelectorError
+
+Compiled: TypeAlias = Callable[[str, Mapping[str, Any]], bool]
+"""Driver and device, as published, to the selector's answer; raises :class:`SelectorError`."""
+
+
+class Compiler(Protocol):
+    """Makes something that can be asked of a CEL expression.
+
+    :raises SelectorError: it does not compile.
+    """
+
+    def __call__(self, expression: str) -> Compiled: ...
+
+
+def cel(expression: str) -> Compiled:
+    """The compiler of :mod:`dracore.selectors`."""
+    return selectors.compile(expression).matches
+
+
+class SelectorFailed(Exception):
+    """A selector does not compile, or failed on a device: the scheduler's attempt ends with this."""
+
+    def __init__(self, text: str, cause: SelectorError) -> None:
+        super().__init__(text)
+        self.cause = cause
+
+
+class Matching:
+    """Compiled expressions and their answers; an answer depends on nothing but expression and device."""
+
+    def __init__(self, compiler: Compiler = cel) -> None:
+        self._compiler = compiler
+        self._compiled: dict[str, Compiled | SelectorError] = {}
+        self._answers: dict[str, dict[PublishedDevice, bool]] = {}
+
+    def answer(self, expression: str, device: PublishedDevice) -> bool:
+        """Whether an expression is true for a device.
+
+        :raises SelectorError: it does not compile or fails on this device.
+        """
+        answers = self._answers.get(expression)
+        if answers is None:
+            answers = self._answers[expression] = {}
+        found = answers.get(device)
+        if found is None:
+            found = answers[device] = self.compiled(expression)(device.id.driver, device.content)
+        return found
+
+    def compiled(self, expression: str) -> Compiled:
+        """The compiled expression.
+
+        :raises SelectorError: it does not compile.
+        """
+        found = self._compiled.get(expression)
+        if found is None:
+            try:
+                found = self._compiler(expression)
+            except SelectorError as error:
+                found = error
+            self._compiled[expression] = found
+        if isinstance(found, SelectorError):
+            raise found
+        return found
+
+    def all_true(self, expressions: tuple[str | None, ...], device: PublishedDevice, owner: str) -> bool:
+        """Whether all selectors of a class or claim are true, in order, up to the first that is not.
+
+        :param owner: ``class gpu`` or ``claim ns/name``, for the text of an error.
+        :raises SelectorFailed: one does not compile or fails; those after a false one are not asked.
+        """
+        for index, expression in enumerate(expressions):
+            if expression is None:
+                raise SelectorFailed(
+                    f"{owner}: selector #{index} is not CEL", SelectorError("is not CEL", where=owner)
+                )
+            try:
+                compiled = self.compiled(expression)
+            except SelectorError as error:
+                raise SelectorFailed(
+                    f"{owner}: selector #{index}: CEL compile error: {error}", error
+                ) from None
+            del compiled
+            try:
+                if not self.answer(expression, device):
+                    return False
+            except SelectorError as error:
+                raise SelectorFailed(
+                    f"{owner}: selector #{index} on device {device.id}: CEL runtime error: {error}", error
+                ) from None
+        return True

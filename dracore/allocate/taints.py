@@ -1,0 +1,20 @@
+"""Which taints keep a request from a device (KEP-5055)."""
+
+from __future__ import annotations
+
+from dracore.allocate.published import PublishedDevice
+from dracore.allocate.wanted import Request
+from dracore.model.device import Taint
+
+PREVENTING = ("NoSchedule", "NoExecute")
+"""Other effects, None among them, only tell something."""
+
+
+def in_the_way(device: PublishedDevice, request: Request) -> Taint | None:
+    """The first taint that the request does not tolerate; None where it may have the device."""
+    for taint in device.taints:
+        if taint.effect in PREVENTING and not any(
+            toleration.tolerates(taint.key, taint.value, taint.effect) for toleration in request.tolerations
+        ):
+            return taint
+    return None
