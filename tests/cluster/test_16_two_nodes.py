@@ -24,7 +24,7 @@ def test_pods_spread_and_drivers_write_their_own_slices(
     workspace.apply(template("one"))
     names = [f"spread-{number}" for number in range(4)]
     for name in names:
-        workspace.apply(spread(pod_manifest(name, template="one")))
+        workspace.apply(spread(pod_manifest(name, template="one"), first.name, second.name))
     pods = workspace.wait_running(*names)
     homes = [pod["spec"]["nodeName"] for pod in pods]
     assert sorted(homes) == [first.name] * 2 + [second.name] * 2
@@ -64,8 +64,15 @@ def versions(driver: Driver) -> dict[str, str]:
     return {part["metadata"]["name"]: part["metadata"]["resourceVersion"] for part in driver.slices()}
 
 
-def spread(pod: dict) -> dict:  # type: ignore[type-arg]
+def spread(pod: dict, *nodes: str) -> dict:  # type: ignore[type-arg]
+    """Evenly over these nodes; the cluster may still know others, of scenarios before."""
     pod["metadata"]["labels"] = {"app": "spread"}
+    # matchFields takes one value a term; terms are alternatives.
+    terms = [
+        {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]} for node in nodes
+    ]
+    required = {"nodeSelectorTerms": terms}
+    pod["spec"]["affinity"] = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}
     pod["spec"]["topologySpreadConstraints"] = [
         {
             "maxSkew": 1,
