@@ -132,11 +132,16 @@ def read_gpu(nvml: Nvml, handle: Any, pci: Pci, problems: list[str]) -> Gpu:
         addressing_mode=ask("addressingMode", "nvmlDeviceGetAddressingMode", _addressing, ""),
         pcie_root=pci.pcie_root(identity.bus_id),
         numa_node=pci.numa_node(identity.bus_id),
-        mig=_mig_mode(nvml, handle),
+        mig=mig_mode(nvml, handle),
     )
 
 
-def _mig_mode(nvml: Nvml, handle: Any) -> bool | None:
+def mig_mode(nvml: Nvml, handle: Any) -> bool | None:
+    """Whether MIG mode is on; None where that cannot be told.
+
+    :raises GpuLost: it has fallen off the bus.
+    :raises NvmlFailure: the driver is gone or was reloaded; no other code.
+    """
     try:
         return bool(nvml.call("nvmlDeviceGetMigMode", handle)[0])
     except NvmlFailure as failure:

@@ -57,10 +57,8 @@ def checks(gpus: Gpus) -> Iterator[Check]:
 
 
 def _library(gpus: Gpus) -> Check:
-    if gpus.simulated:
-        return Check("NVML", True, "simulated: no GPU, no driver")
     found = find_nvml(gpus.places.driver)
-    if found is None:
+    if found is None and not gpus.simulated:
         return Check(
             "NVML",
             False,
@@ -69,9 +67,11 @@ def _library(gpus: Gpus) -> Check:
         )
     view = gpus.session.view
     if view.nvml is None:
-        problems = gpus.session.discover().problems
-        return Check("NVML", False, "; ".join(problems), "load the driver: modprobe nvidia")
-    return Check("NVML", True, f"{found.host}, driver {view.driver.version}")
+        return Check(
+            "NVML", False, view.problem or "nobody has looked yet", "load the driver: modprobe nvidia"
+        )
+    where = "simulated" if found is None or gpus.simulated else found.host
+    return Check("NVML", True, f"{where}, driver {view.driver.version}")
 
 
 def _gpus(gpus: Gpus) -> Check:

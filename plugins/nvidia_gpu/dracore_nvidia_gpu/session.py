@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from dracore import DeviceGone, Discovery, DracoreError
 from dracore_nvidia_gpu.calls import STALE, NvmlFailure
+from dracore_nvidia_gpu.gpu import GpuLost, mig_mode
 from dracore_nvidia_gpu.nvml import NvmlLibrary, NvmlSession
 from dracore_nvidia_gpu.survey import Survey, View
 
@@ -86,11 +87,11 @@ class Session:
                 problem = str(error)
             except NvmlFailure as failure:
                 problem = f"the GPUs cannot be listed: {failure}"
-            self._view = View(known=self._view.known, gone=self._view.gone)
+            self._view = View(known=self._view.known, gone=self._view.gone, problem=problem)
             return Discovery(problems=(problem,))
 
     def confirm(self, uuid: str, minor: int) -> View:
-        """Makes sure that the GPU is there under this minor number; one NVML call where nothing changed.
+        """Makes sure that the GPU is there under this minor number; two NVML calls where nothing changed.
 
         :raises DeviceGone: it is lost, removed, withheld, or another GPU has its name now.
         """
@@ -118,12 +119,15 @@ class Session:
         self.on_change()
 
     def _answers(self, view: View, uuid: str) -> int | None:
-        """The minor number that the GPU answers with now; None where it does not."""
+        """The minor number that the GPU answers with now; None where it does not, or is in MIG mode."""
         if view.nvml is None or not view.offers(uuid):
             return None
+        handle = view.known[uuid].handle
         try:
-            return int(view.nvml.call("nvmlDeviceGetMinorNumber", view.known[uuid].handle))
-        except NvmlFailure:
+            minor = int(view.nvml.call("nvmlDeviceGetMinorNumber", handle))
+            # An administrator may have turned it on since the last look: a container could not use the GPU.
+            return None if uuid not in self._ours and mig_mode(view.nvml, handle) is not False else minor
+        except (NvmlFailure, GpuLost):
             return None
 
 

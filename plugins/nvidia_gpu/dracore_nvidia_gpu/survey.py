@@ -32,6 +32,7 @@ class View:
         with what became of it.
     :param nvml: the session that the handles belong to; None: the look failed.
     :param generation: counts those sessions: with another come other handles, and perhaps other minors.
+    :param problem: why the look failed.
     """
 
     driver: DriverInfo = field(default_factory=DriverInfo)
@@ -40,6 +41,7 @@ class View:
     gone: dict[str, tuple[Device, str]] = field(default_factory=dict)
     nvml: Nvml | None = None
     generation: int = -1
+    problem: str = ""
 
     def offers(self, uuid: str) -> bool:
         """Whether the GPU was well when it was looked at."""

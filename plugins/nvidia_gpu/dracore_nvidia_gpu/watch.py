@@ -10,12 +10,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from dracore_nvidia_gpu.calls import STALE, TIMEOUT, Nvml, NvmlFailure
+from dracore_nvidia_gpu.calls import GPU_IS_LOST, STALE, TIMEOUT, Nvml, NvmlFailure
 from dracore_nvidia_gpu.session import Session
 from dracore_nvidia_gpu.survey import View
 from dracore_nvidia_gpu.uevents import Uevents
 
-_XID = 0x8
+_EVENTS = 0x8 | 0x100
+"""XIDs, and changes of a GPU's MIG configuration (nvmlEventTypeXidCriticalError, nvmlEventMigConfigChange)."""
 _EVENT_WAIT_MS = 500
 _PAUSE = 1.0
 """Seconds between two tries to listen to NVML after one failed."""
@@ -136,10 +137,16 @@ class Watch:
         watched = 0
         for known in view.known.values():
             try:
-                if not known.lost and nvml.call("nvmlDeviceGetSupportedEventTypes", known.handle) & _XID:
-                    nvml.call("nvmlDeviceRegisterEvents", known.handle, _XID, events)
+                if known.lost:
+                    continue
+                types = nvml.call("nvmlDeviceGetSupportedEventTypes", known.handle) & _EVENTS
+                if types:
+                    nvml.call("nvmlDeviceRegisterEvents", known.handle, types, events)
                     watched += 1
             except NvmlFailure as failure:
+                if failure.code == GPU_IS_LOST:  # since discovery has looked: it must look again
+                    _free(nvml, events)
+                    raise
                 self._log.debug("no events of a GPU", gpu=known.device.name, reason=str(failure))
         if watched:
             return events

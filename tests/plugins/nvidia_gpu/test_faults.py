@@ -283,6 +283,18 @@ def test_a_gpu_in_mig_mode_is_withheld_and_said(node):
         under_test.prepare(healthy["gpu-5"])
 
 
+def test_a_gpu_whose_mig_mode_came_on_after_the_last_look_is_refused(node):
+    """Discovery may not have heard of it yet when a pod starts."""
+    under_test = node("dgx-h100")
+    device = under_test.devices()["gpu-5"]
+    under_test.hardware.set_mig_mode(device.identity, 1)
+    with pytest.raises(DeviceGone, match="an administrator has its MIG mode on"):
+        under_test.prepare(device)
+    under_test.hardware.set_mig_mode(device.identity, 0)
+    under_test.discover()
+    under_test.prepare(device)
+
+
 def test_a_gpu_that_we_put_into_mig_mode_is_described_without_it(node):
     under_test = node("dgx-h100")
     healthy = under_test.devices()
@@ -295,6 +307,10 @@ def test_a_gpu_that_we_put_into_mig_mode_is_described_without_it(node):
 
     under_test.ctx.held_effects[plugin.MIG_MODE_EFFECT] = [HeldEffect(Mode(), None, ("claim",))]
     assert under_test.devices() == healthy
+    under_test.prepare(healthy["gpu-5"])
+    plugin.dra_preflight(under_test.ctx)
+    assert "gpu-5" in {known.device.name for known in under_test.gpus.session.view.known.values()}
+    under_test.prepare(healthy["gpu-5"])
 
 
 def test_a_gpu_whose_mig_mode_cannot_be_told_is_withheld(node):

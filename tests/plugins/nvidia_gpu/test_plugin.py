@@ -168,7 +168,7 @@ def test_a_good_node(node):
     under_test.discover()
     found = verdicts(under_test)
     assert [name for name, check in found.items() if not check.ok] == []
-    assert found["NVML"].message == "simulated: no GPU, no driver"
+    assert found["NVML"].message == "simulated, driver 580.95.05"
     assert found["GPUs"].message == "8 offered, 0 withheld, 0 lost"
     assert found["driver files"].message.endswith("files of driver 580.95.05")
 
@@ -178,12 +178,13 @@ def test_every_verdict_that_is_not_good_says_what_to_do(node):
     under_test.hardware.set_driver(loaded=False)
     under_test.discover()
     found = verdicts(under_test)
-    assert {"GPUs", "device nodes", "nvidia-persistenced"} == {
+    assert {"NVML", "GPUs", "device nodes", "nvidia-persistenced"} == {
         name for name, check in found.items() if not check.ok
     }
     assert all(check.message for check in found.values())
     assert [name for name, check in found.items() if not check.ok and not check.fix] == []
     assert "nvidia-modprobe" in found["device nodes"].fix
+    assert "kernel driver is not loaded" in found["NVML"].message
 
 
 def test_checks_of_lost_and_withheld_gpus(node):

@@ -75,8 +75,9 @@ def watching():
     """Starts a watch and ends it."""
     watches = []
 
-    def start(under_test, *, interval=3600.0, open_uevents=no_uevents):
+    def start(under_test, *, interval=3600.0, open_uevents=no_uevents, before=lambda: None):
         under_test.discover()
+        before()
         calls = Calls(under_test)
         watch = Watch(under_test.gpus.session, calls, interval, under_test.ctx.log, open_uevents)
         watch.start()
@@ -110,6 +111,22 @@ def test_a_gpu_that_falls_off_the_bus_is_found_without_the_clock(node, watching)
     under_test.hardware.lose("2")
     found = calls.until(lambda found: any(device.taints for device in found.devices))
     assert [device.name for device in found.devices if device.taints] == ["gpu-2"]
+
+
+def test_a_gpu_that_was_lost_before_events_were_heard_is_found_without_the_clock(node, watching):
+    """The watch starts to listen to what discovery has found a moment before."""
+    under_test = node("dgx-h100")
+    calls = watching(under_test, before=lambda: under_test.hardware.lose("2"))
+    found = calls.until(lambda found: any(device.taints for device in found.devices))
+    assert [device.name for device in found.devices if device.taints] == ["gpu-2"]
+
+
+def test_a_gpu_whose_mig_mode_comes_on_is_found_without_the_clock(node, watching):
+    under_test = node("dgx-h100")
+    calls = watching(under_test)
+    calls.heard()
+    under_test.hardware.set_mig_mode(under_test.simulator.spec.gpus[2].uuid, 1)
+    calls.until(lambda found: len(found.devices) == 7)
 
 
 def test_a_driver_that_was_reloaded_is_found_without_the_clock(node, watching):

@@ -25,6 +25,7 @@ from dracore_nvidia_gpu.sim.state import (
 )
 
 XID_CRITICAL = 0x8
+MIG_CONFIG_CHANGE = 0x100
 """nvmlEventTypeXidCriticalError."""
 FELL_OFF_THE_BUS = 79
 """The XID with which the driver reports that a GPU does not answer any more (NVIDIA's XID catalog)."""
@@ -219,6 +220,9 @@ class SimNode:
             now.mig_pending = mode
             if now.mig != mode and (now.processes or now.instances):
                 return Code.IN_USE
+            if now.mig != mode:
+                state.last_event += 1
+                state.events.append(Event(state.last_event, uuid, MIG_CONFIG_CHANGE, 0))
             now.mig = mode
             return Code.SUCCESS
 
