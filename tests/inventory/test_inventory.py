@@ -94,7 +94,7 @@ def test_a_failing_plugin_keeps_its_last_good_devices_and_loses_no_others(
     good.answer = [Device("g"), Device("h")]
     inventory.rescan()
     until(lambda: names(inventory) == ["g", "h", "b"] and problems(inventory))
-    assert "plugin bad, hook dra_discover: RuntimeError: bus error" in problems(inventory)[0]
+    assert problems(inventory)[0].startswith("plugin bad, hook dra_discover: RuntimeError: bus error")
     assert [status.state for status in inventory.status()] == ["running", "failed"]
     bad.answer = [Device("c")]
     until(lambda: names(inventory) == ["g", "h", "c"])
@@ -104,8 +104,32 @@ def test_a_failing_plugin_keeps_its_last_good_devices_and_loses_no_others(
 def test_a_plugin_that_only_fails_does_not_hold_the_pool_back(bench: Any, plugin: Any) -> None:
     bad = Found()
     bad.answer = RuntimeError("no hardware")
+    bench.prepared = [("bad", "node-1", "b")]
     inventory = bench.run({"good": plugin(dra_discover=Found("g")), "bad": plugin(dra_discover=bad)})
     assert names(inventory) == ["g"]
+    # It has not said that a device is gone, so none is called lost; nor may a claim be told so.
+    assert inventory.lost() == []
+    assert bench.reports.events == []
+    assert inventory.ready()
+    assert not inventory.complete()
+
+
+def test_a_failure_right_after_a_start_withdraws_nothing(bench: Any, plugin: Any) -> None:
+    offered: list[list[str]] = []
+    attempts: list[int] = []
+
+    def start(ctx: Any) -> None:
+        attempts.append(1)
+        if len(attempts) < 3:
+            raise RuntimeError("the killed process still has the device open")
+
+    bench.prepared = [("p", "node-1", "a")]
+    inventory = bench.make({"p": plugin(dra_discover=Found("a", "b"), dra_start=start)})
+    inventory.subscribe(lambda pools: offered.append([d.name for pool in pools for d in pool.devices]))
+    inventory.start()
+    assert inventory.wait_ready(20)
+    assert offered == [["a", "b"]]
+    assert inventory.complete()
 
 
 @pytest.mark.parametrize(
@@ -225,8 +249,8 @@ def test_a_hook_that_hangs_holds_up_no_other_plugin(bench: Any, plugin: Any, unt
     inventory = bench.make({"p": plugin(dra_discover=found), "q": plugin(dra_discover=hang)})
     inventory.start()
     until(lambda: inventory.find("node-1", "a"))
+    until(lambda: [status.state for status in inventory.status()] == ["running", "discovering"])
     assert not inventory.ready()
-    assert [status.state for status in inventory.status()] == ["running", "discovering"]
     go.set()
     until(lambda: names(inventory) == ["a", "h"])
 
@@ -478,3 +502,21 @@ def test_a_plugin_names_the_taint_of_its_lost_devices(bench: Any, plugin: Any, u
     inventory.rescan()
     until(lambda: inventory.lost() == [("node-1", "a")])
     assert [taint.key for taint in device(inventory, "a").taints] == [f"{DRIVER}/gone"]
+
+
+def test_a_device_whose_effect_was_undone_is_unhealthy_and_tainted(
+    bench: Any, plugin: Any, until: Any
+) -> None:
+    drifted: dict[tuple[str, str], str] = {("node-1", "a"): "mode was undone", ("node-1", "gone"): "x"}
+    bench.prepared = [("p", "node-1", "a")]
+    inventory = bench.run({"p": plugin(dra_discover=Found("a", "b"))}, drifted=lambda: drifted)
+    (taint,) = device(inventory, "a").taints
+    assert (taint.key, taint.effect) == (f"{DRIVER}/drift", "NoSchedule")
+    assert device(inventory, "b").taints == ()
+    assert ("p", Health("a", "Unhealthy", "mode was undone")) in inventory.health()
+    assert inventory.drifted() == drifted
+    assert [reason for reason, _ in bench.reports.events] == ["DeviceTainted"]
+    drifted.clear()
+    inventory.refresh()
+    assert device(inventory, "a").taints == ()
+    assert inventory.health() == []

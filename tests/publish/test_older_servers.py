@@ -36,7 +36,10 @@ KEPT = {
 }
 
 
-@pytest.fixture(params=[*(("embedded", version) for version in KEPT), ("real", "")], ids="-".join)
+REAL = [("real", "")] if "DRACORE_TEST_KUBECONFIG" in os.environ else []
+
+
+@pytest.fixture(params=[*(("embedded", version) for version in KEPT), *REAL], ids="-".join)
 def older(request, embedded, real):
     kind, version = request.param
     if kind == "embedded":
