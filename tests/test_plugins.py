@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -344,3 +346,24 @@ def test_what_a_generator_yields_comes_as_a_tuple() -> None:
 
 def test_the_bundled_plugin_is_installed() -> None:
     assert "nvidia_gpu" in [info.name for info in Plugins.load({}).describe()]
+
+
+@pytest.mark.parametrize("kind", [ValueError, SystemExit, asyncio.CancelledError])
+def test_whatever_a_hook_raises_names_plugin_and_hook(kind: type[BaseException]) -> None:
+    def dra_start(ctx: Any) -> None:
+        raise kind("boom")
+
+    plugins = Plugins.of({"p": made(dra_start=dra_start)})
+    with pytest.raises(PluginError, match=f"plugin p, hook dra_start: {kind.__name__}: boom"):
+        plugins.call("p", "dra_start", ctx=None)
+
+
+def test_the_users_interrupt_goes_through_while_plugins_are_loaded() -> None:
+    def dra_start(ctx: Any) -> None:
+        raise KeyboardInterrupt
+
+    plugins = Plugins.of({"p": made(dra_start=dra_start)})
+    with pytest.raises(KeyboardInterrupt):
+        plugins.call("p", "dra_start", ctx=None)
+    with ThreadPoolExecutor(1) as pool, pytest.raises(PluginError):
+        pool.submit(plugins.call, "p", "dra_start", ctx=None).result()

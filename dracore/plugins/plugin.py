@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from threading import current_thread, main_thread
 from types import GeneratorType
 from typing import Any
 
@@ -57,7 +58,11 @@ class Plugin:
         except DracoreError as error:
             error.where = error.where or f"plugin {self.name}, hook {hook}"
             raise
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
+            # SystemExit, CancelledError and the like would kill the thread that answers the kubelet; Ctrl-C
+            # while plugins are loaded is the user's.
+            if isinstance(error, KeyboardInterrupt) and current_thread() is main_thread():
+                raise
             raise PluginError(
                 f"{type(error).__name__}: {error}",
                 where=f"plugin {self.name}, hook {hook}",

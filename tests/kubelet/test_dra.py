@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -47,6 +48,21 @@ def test_an_empty_call_succeeds(serve: Serve) -> None:
     served = serve()
     assert dict(served.prepare().claims) == {}
     assert dict(served.unprepare().claims) == {}
+
+
+@pytest.mark.parametrize("kind", [ValueError, SystemExit, asyncio.CancelledError, KeyboardInterrupt])
+def test_whatever_is_raised_is_answered(serve: Serve, kind: type[BaseException]) -> None:
+    served = serve()
+
+    def work(ref: ClaimRef, call: Call) -> Sequence[PreparedResult]:
+        if ref.uid == "bad":
+            raise kind("boom")
+        return ()
+
+    served.engine.prepare_work = work
+    answers = served.prepare("bad", "good").claims
+    assert f"internal error of the driver during prepare: {kind.__name__}: boom" in answers["bad"].error
+    assert answers["good"].error == ""
 
 
 def test_one_bad_claim_leaves_the_others_alone(serve: Serve) -> None:
