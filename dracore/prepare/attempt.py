@@ -28,7 +28,7 @@ from dracore.prepare.locks import Lock
 from dracore.prepare.ports import Resolved
 from dracore.prepare.records import DeviceRecord, Record, State
 from dracore.prepare.release import release
-from dracore.prepare.transaction import Tx
+from dracore.prepare.transaction import Tx, encode
 
 FIRST_POLL, LONGEST_POLL = 0.02, 0.5
 """Seconds between two looks at what is awaited."""
@@ -140,7 +140,7 @@ class Attempt:
             if now is None:
                 if not self.kit.devices.ready():
                     raise ClaimError(
-                        f"device {result.device}: discovery has not answered yet",
+                        f"device {result.device} is not known: discovery has not answered, or failed",
                         fix="the kubelet asks again",
                     )
                 raise DeviceGone(
@@ -264,13 +264,11 @@ class Attempt:
                     member.common.append((group.plugin, answer.common))
 
     def _call(self, plugin: str, hook: str, **arguments: Any) -> Prepared | None:
-        answer = self.kit.hooks.call(plugin, hook, **arguments)
+        answer: Prepared | None = self.kit.hooks.call(plugin, hook, **arguments)
         self.check_open()
-        if answer is not None and not isinstance(answer, Prepared):
-            raise PluginError(
-                f"answered {type(answer).__name__}; it must answer Prepared",
-                where=f"plugin {plugin}, hook {hook}",
-            )
+        fault = "" if answer is None else _fault(answer)
+        if fault:
+            raise PluginError(fault, where=f"plugin {plugin}, hook {hook}")
         return answer
 
     # --- what contexts ask for ----------------------------------------------------------------------
@@ -475,3 +473,19 @@ class Attempt:
     def _undo_time(self) -> float:
         """Undoing is worth more time than the caller has: the claim must not stay half prepared."""
         return max(self._rpc.time_left(), 15.0)
+
+
+def _fault(answer: Any) -> str:
+    """What is wrong with what a claim hook answered; empty: nothing."""
+    if not isinstance(answer, Prepared):
+        return f"answered {type(answer).__name__}; it must answer Prepared"
+    for name in ("edits", "common"):
+        value = getattr(answer, name)
+        if not isinstance(value, ContainerEdits):
+            return f"answered Prepared with {name} of type {type(value).__name__}; it must be ContainerEdits"
+    for name in ("facts", "status", "metadata"):
+        try:
+            encode(getattr(answer, name))
+        except (TypeError, ValueError, RecursionError) as error:
+            return f"answered Prepared with {name} that are not JSON: {error}"
+    return ""

@@ -53,7 +53,7 @@ class Devices(Protocol):
         ...
 
     def ready(self) -> bool:
-        """Whether every plugin of the driver has answered discovery, or failed, at least once."""
+        """Whether every plugin's devices are known: what is not found then is not on this node."""
         ...
 
 

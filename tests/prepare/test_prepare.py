@@ -284,6 +284,30 @@ class TestHooks:
         devices = engine.snapshot().claims[0].devices
         assert [d.facts for d in devices] == [{"uuid": f"MIG-dev-{i}"} for i in range(3)]
 
+    @pytest.mark.parametrize(
+        ("answer", "message"),
+        [
+            (5, "int; it must answer Prepared"),
+            (Prepared({"env": {}}), "edits of type dict; it must be ContainerEdits"),
+            (Prepared(common=None), "common of type NoneType; it must be ContainerEdits"),
+            (Prepared(facts={"a": {1, 2}}), "facts that are not JSON: .*set is not JSON"),
+            (Prepared(status={"a": float("nan")}), "status that are not JSON"),
+            (Prepared(metadata={"a": object()}), "metadata that are not JSON"),
+        ],
+    )
+    def test_an_answer_that_is_none_names_plugin_and_hook(self, world, engine, answer, message):
+        world.holds(Thing("a"))
+
+        @world.on("dra_prepare")
+        def prepare(ctx, device, result, config):
+            ctx.hold(Thing("a"))
+            return answer
+
+        with pytest.raises(PluginError, match=f"plugin test, hook dra_prepare: answered .*{message}"):
+            engine.prepare(world.claim("c1", "dev-0"), Call())
+        assert not world.hardware.things
+        assert engine.snapshot().claims == ()
+
     def test_the_claim_folder_is_made_when_asked_for_and_removed_with_the_claim(self, world, engine):
         ref = world.claim("c1", "dev-0")
         folders = []
