@@ -59,6 +59,7 @@ class Reflector:
     :param handlers: called for each change, also for deletions that a new list reveals. One that raises is
         logged and loses that change only.
     :param on_error: called with each failure and the seconds until the next attempt.
+    :param on_list: called after each complete list: the server answers (again).
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Reflector:
         label_selector: str = "",
         handlers: tuple[Handler, ...] = (),
         on_error: Callable[[DracoreError, float], None] | None = None,
+        on_list: Callable[[], None] | None = None,
         page_size: int = PAGE_SIZE,
         backoff: Backoff | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -85,6 +87,7 @@ class Reflector:
         }
         self._handlers = handlers
         self._on_error = on_error
+        self._on_list = on_list
         self._page_size = page_size
         self._backoff = backoff or Backoff()
         self._clock = clock
@@ -188,6 +191,8 @@ class Reflector:
             elif _version(after) != _version(earlier):
                 self._tell(earlier, after)
         self.synced.set()
+        if self._on_list is not None:
+            self._on_list()
 
     def _watch_once(self) -> bool:
         """Follows one watch to its end; False where it ended at once and brought nothing new."""

@@ -59,10 +59,12 @@ class WorkQueue(Generic[K]):
             heapq.heappush(self._later, (when, next(self._serial), key))
             self._condition.notify()
 
-    def retry(self, key: K) -> float:
-        """Puts `key` up after its next, growing delay, and gives that delay in seconds."""
+    def retry(self, key: K, *, limit: float | None = None) -> float:
+        """Puts `key` up after its next, growing delay (at most `limit`), and gives that delay in seconds."""
         with self._condition:
             delay = self._backoffs.setdefault(key, self._make_backoff()).next()
+        if limit is not None:
+            delay = min(delay, limit)
         self.add_after(key, delay)
         return delay
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, replace
 
-from dracore.errors import KubeError
+from dracore.errors import KubeError, NotFound
 from dracore.kube.client import KubeClient, Object
 
 
@@ -17,6 +17,10 @@ class Owner:
     name: str
     api_version: str = "v1"
     uid: str = ""
+
+
+class NoOwner(KubeError):
+    """The owner does not exist yet; the API server is well, so asking again soon costs it little."""
 
 
 class OwnerReference:
@@ -59,5 +63,14 @@ class OwnerReference:
             raise KubeError(
                 "the owner of the slices has no uid", where=f"{owner.kind} {owner.name}", fix="give it"
             )
-        node = self._client.get(f"/api/v1/nodes/{owner.name}", timeout=10.0)
+        try:
+            node = self._client.get(f"/api/v1/nodes/{owner.name}", timeout=10.0)
+        except NotFound as error:
+            raise NoOwner(
+                f"there is no node object {owner.name}",
+                fix="slices follow as soon as the kubelet has registered the node; look at `node` of the "
+                "configuration",
+                status=error.status,
+                reason=error.reason,
+            ) from error
         return str(node["metadata"]["uid"])

@@ -20,7 +20,7 @@ from dracore.model.device import Device, NodeSelection, Pool
 from dracore.publish import names, wire
 from dracore.publish.desired import Desired, build
 from dracore.publish.features import used_by
-from dracore.publish.owner import Owner, OwnerReference
+from dracore.publish.owner import NoOwner, Owner, OwnerReference
 from dracore.publish.pacer import Pacer
 from dracore.publish.pack import Names
 from dracore.publish.probe import FeatureProbe
@@ -35,6 +35,8 @@ PROBE_INTERVAL = 3600.0
 """Seconds after which the server is asked again what it keeps."""
 HELD_INTERVAL = 0.5
 """Seconds after which an instance that may not write looks again."""
+OWNER_INTERVAL = 2.0
+"""Longest wait for the node object, which a kubelet that starts makes at any moment."""
 SETTLE = 0.02
 """Seconds to wait after a foreign change: who deletes one slice usually deletes all."""
 
@@ -113,6 +115,7 @@ class Publisher:
             field_selector=f"spec.driver={driver},spec.nodeName={node_name}",
             handlers=(self._changed,),
             on_error=self._watch_failed,
+            on_list=self._server_answers,
         )
         self._view = SliceView(self._reflector, clock, confirm_within)
         if owner is None and node_name:
@@ -202,6 +205,16 @@ class Publisher:
         # The server may come back as another version, with other features.
         self._queue.add_after(_VERSION, 1.0)
 
+    def _server_answers(self) -> None:
+        """What failed while the server was away waits no longer."""
+        with self._lock:
+            failed = [
+                name for name in self._pools or () if name in self._states and self._states[name].problem
+            ]
+        for name in failed:
+            self._queue.forget(name)
+            self._queue.add(name)
+
     def _queue_all(self) -> None:
         with self._lock:
             known = set(self._pools or ())
@@ -234,7 +247,7 @@ class Publisher:
         self._queue.forget(key)
 
     def _failed(self, key: str, error: DracoreError) -> None:
-        delay = self._queue.retry(key)
+        delay = self._queue.retry(key, limit=OWNER_INTERVAL if isinstance(error, NoOwner) else None)
         state = self._states.get(key)
         # A conflict is everyday life: the object was read again, the next attempt knows more.
         if state is not None and not isinstance(error, Conflict):

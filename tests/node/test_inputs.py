@@ -92,6 +92,20 @@ def test_no_credentials(world: Any) -> None:
     assert process.status()["problems"] == []
 
 
+def test_a_node_object_that_comes_late(world: Any) -> None:
+    process = world.process(world.configure(node="node-2"))
+
+    def degradations() -> list[str]:
+        status = process.status()
+        return status["drivers"][0]["degradations"] if status else []
+
+    (text,) = world.until(degradations, "the problem")
+    assert "there is no node object node-2" in text
+    world.api.create({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-2"}})
+    world.until(world.slices, "publishing")
+    world.until(lambda: not degradations(), "the end of the problem")
+
+
 @pytest.mark.parametrize("how", ["signal", "file"])
 def test_reload(world: Any, how: str) -> None:
     config = world.configure()

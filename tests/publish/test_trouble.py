@@ -11,7 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dracore.errors import Conflict, KubeError, NotFound
+from dracore.kube.backoff import Backoff
 from dracore.model.device import Device
+from dracore.publish import publisher as publisher_module
 from dracore.publish.wire import PATH
 
 SLICES = {"resource": "resourceslices"}
@@ -310,3 +312,33 @@ def test_a_device_is_never_in_two_slices_after_a_move(embedded):
     publisher.update([api.pool(*heavy)])
     recorder.wait(lambda: len(recorder.publications) == 2)
     assert sorted(api.devices()) == sorted(device.name for device in devices)
+
+
+@pytest.fixture
+def hours(monkeypatch):
+    """After any failure the queue waits for an hour: what comes sooner comes by itself."""
+    monkeypatch.setattr(publisher_module, "Backoff", lambda **_: Backoff(first=7200.0, limit=7200.0))
+
+
+def test_a_node_that_is_registered_later_is_followed_within_seconds(embedded, gpus, hours):
+    api = embedded()
+    publisher, recorder = api.publisher("late")
+    publisher.update([api.pool(*gpus(2), name="late")])
+    recorder.wait(lambda: bool(recorder.failures))
+    assert "there is no node object late" in recorder.failures[-1]
+    assert "there is no node object late" in publisher.status().degradations[0]
+    api.make_node("late")
+    recorder.wait(lambda: bool(recorder.publications))
+    assert len(api.slices("late")) == 1
+    assert publisher.status().degradations == ()
+
+
+def test_what_failed_while_the_server_was_away_is_written_when_it_is_back(embedded, gpus, hours):
+    api = embedded()
+    publisher, recorder = start(api, gpus(1))
+    api.server.stop()
+    publisher.update([api.pool(*gpus(2))])
+    recorder.wait(lambda: len(recorder.failures) >= 3)  # the pool, and the server's version
+    api.server.start()
+    recorder.wait(lambda: len(recorder.publications) > 1)
+    assert len(api.devices()) == 2
