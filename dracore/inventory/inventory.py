@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +13,10 @@ import structlog
 
 from dracore.errors import DracoreError
 from dracore.inventory.merge import Merge, Problem, View
-from dracore.inventory.ports import Contexts, Filter, HealthStore, Hooks, Prepared, Reports
+from dracore.inventory.ports import Contexts, Drifted, Filter, HealthStore, Hooks, Prepared, Reports
 from dracore.inventory.runner import Answer, Runner, State, Times
 from dracore.model.claim import ClaimRef
-from dracore.model.device import Device, Discovery, Pool, Taint
+from dracore.model.device import Device, Pool, Taint
 from dracore.model.prepared import Check, Health
 
 STOP_SECONDS = 10.0
@@ -39,6 +39,8 @@ class Inventory:
     :param contexts: gives hooks their contexts, and brackets ``dra_start``.
     :param health: keeps taints over restarts.
     :param prepared: what claims have prepared; such a device stays, with a taint, when it vanishes.
+    :param drifted: pool and name of devices whose claims hold an effect that somebody undid, and what is
+        the matter; they are unhealthy and tainted until it is made good.
     :param offered: the filter of the node configuration.
     :param elsewhere: whether a required plugin of another driver has started.
     """
@@ -52,6 +54,7 @@ class Inventory:
         health: HealthStore,
         *,
         prepared: Prepared = tuple,
+        drifted: Drifted = dict,
         offered: Filter | None = None,
         reports: Reports | None = None,
         elsewhere: Callable[[str], bool] = lambda plugin: True,
@@ -64,6 +67,7 @@ class Inventory:
         self._contexts = contexts
         self._health = health
         self._prepared = prepared
+        self._drifted = drifted
         self._offered = offered
         self._reports = reports or _Silent()
         self._elsewhere = elsewhere
@@ -75,6 +79,7 @@ class Inventory:
         self._view = View()
         self._offering: tuple[Pool, ...] | None = None
         self._lost_since: dict[tuple[str, str], Taint] = {}
+        self._drifts: Mapping[tuple[str, str], str] = {}
         self._subscribers: list[Callable[[Sequence[Pool]], None]] = []
         self._runners = {
             plugin: Runner(
@@ -106,8 +111,12 @@ class Inventory:
     # --- reading ---------------------------------------------------------------------------------------
 
     def ready(self) -> bool:
-        """Whether every plugin of the driver has answered discovery, or failed, at least once."""
+        """Whether every plugin of the driver has answered discovery, or failed several times."""
         return self._offering is not None
+
+    def complete(self) -> bool:
+        """Whether every plugin's devices are known: what is not among them is not on this node."""
+        return all(runner.answer.discovery is not None for runner in self._runners.values())
 
     def pools(self) -> list[Pool]:
         """What is offered now; empty before the inventory is ready."""
@@ -135,6 +144,10 @@ class Inventory:
         """Pool and name of devices that are gone while claims have them prepared."""
         return sorted(self._view.lost)
 
+    def drifted(self) -> Mapping[tuple[str, str], str]:
+        """Devices that are tainted because an effect of their claim was undone, and what is the matter."""
+        return self._drifts
+
     def status(self) -> list[PluginStatus]:
         return [
             PluginStatus(plugin, runner.answer.state, runner.answer.error)
@@ -142,8 +155,13 @@ class Inventory:
         ]
 
     def health(self) -> list[tuple[str, Health]]:
-        """The health that plugins last reported, with the plugin."""
-        return [(plugin, entry) for plugin, r in self._runners.items() for entry in r.answer.health]
+        """The health that plugins last reported, with the plugin; what drift says of a device comes last."""
+        found = [(plugin, entry) for plugin, r in self._runners.items() for entry in r.answer.health]
+        for key, text in self._drifts.items():
+            if key in self._view.devices:
+                device, plugin = self._view.devices[key]
+                found.append((plugin, Health(device.name, "Unhealthy", text)))
+        return found
 
     def preflight(self) -> list[tuple[str, Check]]:
         """Asks every started plugin for its checks now."""
@@ -239,14 +257,15 @@ class Inventory:
             prepared = self._prepared_now()
             view = self._merge.view(
                 {
-                    plugin: runner.answer.discovery or Discovery()
+                    plugin: runner.answer.discovery
                     for plugin, runner in self._runners.items()
-                    if runner.answer.discovery is not None or runner.answer.state == "failed"
+                    if runner.answer.discovery is not None
                 },
                 prepared=prepared,
                 before=before,
                 lost_taint=self._lost_taint,
                 stored=self._stored(),
+                drifted=self._drifted_now(),
                 offered=self._offered,
             )
             self._view = view
@@ -267,6 +286,13 @@ class Inventory:
         except DracoreError as error:
             self._log.error("it is not known what is prepared", error=str(error))
             return [(self._view.devices[key][1], *key) for key in self._view.lost]
+
+    def _drifted_now(self) -> Collection[tuple[str, str]]:
+        try:
+            self._drifts = dict(self._drifted())
+        except DracoreError as error:
+            self._log.error("it is not known what has drifted", error=str(error))
+        return self._drifts
 
     def _stored(self) -> Sequence[Any]:
         try:

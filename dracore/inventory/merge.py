@@ -19,7 +19,8 @@ class Problem:
     text: str
 
     def __str__(self) -> str:
-        return f"plugin {self.plugin}: {self.text}"
+        named = self.text.startswith(f"plugin {self.plugin}")
+        return self.text if named else f"plugin {self.plugin}: {self.text}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class Merge:
         before: View | None = None,
         lost_taint: Callable[[str, str, str], Taint],
         stored: Sequence[StoredTaint] = (),
+        drifted: Collection[tuple[str, str]] = (),
         offered: Filter | None = None,
     ) -> View:
         """The view of what the plugins found.
@@ -65,6 +67,7 @@ class Merge:
         :param found: by plugin, in their order; one that never answered is left out.
         :param before: where the last known form of a lost device is taken from.
         :param lost_taint: the taint of a lost device (plugin, pool and name), and since when it is lost.
+        :param drifted: pool and name of devices of claims whose effects somebody undid.
         """
         problems: list[Problem] = []
         devices: dict[tuple[str, str], tuple[Device, str]] = {}
@@ -89,6 +92,10 @@ class Merge:
                 if place is not None:
                     device, plugin = devices[place]
                     devices[place] = (device.with_taint(entry.taint), plugin)
+        for key in drifted:
+            if key in devices:
+                device, plugin = devices[key]
+                devices[key] = (device.with_taint(Taint(f"{self.driver}/drift", "NoSchedule")), plugin)
         held_back = self._filter(devices, lost, offered, problems)
         return View(
             self._pools(found, devices, held_back, problems),

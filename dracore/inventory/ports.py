@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeAlias
 
@@ -63,6 +63,9 @@ Filter: TypeAlias = Callable[[str, Device], bool]
 
 Prepared: TypeAlias = Callable[[], Collection[tuple[str, str, str]]]
 """Plugin, pool and device of everything that claims have prepared now."""
+
+Drifted: TypeAlias = Callable[[], Mapping[tuple[str, str], str]]
+"""Pool and device of claims that hold an effect which somebody undid, and what the matter is."""
 
 
 class Reports(Protocol):

@@ -27,12 +27,16 @@ class Times:
     :param interval: between discoveries where nothing asks for one.
     :param gap: the least between two discoveries, however often ``dra_watch`` calls.
     :param first_retry, last_retry: bounds of the growing wait after a failure or ``NotYet``.
+    :param patience: failures before the first answer until the pool is offered without this plugin. What
+        fails once right after a start (a device that the killed process still had open) must not withdraw
+        the devices that the process before has published.
     """
 
     interval: float = 60.0
     gap: float = 1.0
     first_retry: float = 0.5
     last_retry: float = 30.0
+    patience: int = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,7 @@ class Answer:
     health: tuple[Health, ...] = ()
     error: str = ""
     settled: bool = False
-    """It has answered or failed at least once."""
+    """It has answered at least once, or failed so often that the others wait for it no longer."""
 
 
 class Runner:
@@ -79,6 +83,7 @@ class Runner:
         self._wake = threading.Condition()
         self._asked = False
         self._stopping = False
+        self._failures = 0
         self._unwatch: Callable[[], None] | None = None
         self._thread = threading.Thread(target=self._run, name=f"inventory-{plugin}", daemon=True)
 
@@ -192,7 +197,9 @@ class Runner:
         text = _text(error)
         if text != self.answer.error:
             self._log.error(f"{hook} failed; it is tried again", error=text, exc_info=_defect(error))
-        self._tell(replace(self.answer, state="failed", error=text, settled=True))
+        self._failures += 1
+        settled = self.answer.settled or self._failures >= self._times.patience
+        self._tell(replace(self.answer, state="failed", error=text, settled=settled))
 
     def _tell(self, answer: Answer) -> None:
         if answer.state != self.answer.state:

@@ -145,6 +145,7 @@ class DriverNode:
             cast("Contexts", self.engine),  # its contexts have properties where the protocol has attributes
             self.engine.health,
             prepared=self._prepared,
+            drifted=self._drifted,
             offered=shared.offered,
             reports=self.reports,
             elsewhere=shared.started,
@@ -197,7 +198,10 @@ class DriverNode:
         self._publisher.start()
         self._unsubscribe = self.inventory.subscribe(self._publisher.update)
         self._reconciler = Reconciler(
-            self.engine, allowed=self._instances.is_publisher, on_release=self.claims_ended
+            self.engine,
+            allowed=self._instances.is_publisher,
+            on_drift=lambda drift: self.inventory.refresh(),
+            on_release=self.claims_ended,
         )
         self._reconciler.start()
 
@@ -234,7 +238,7 @@ class DriverNode:
 
     def claims_ended(self) -> None:
         """What is published may hang on what is prepared: a lost device leaves with its last claim."""
-        if self.inventory.lost():
+        if self.inventory.lost() or self.inventory.drifted():
             self.inventory.refresh()
         status = self.publish_status()
         if status is not None and status.degradations:
@@ -267,6 +271,10 @@ class DriverNode:
         found += [
             f"device {pool}/{name} is gone while a claim has it" for pool, name in self.inventory.lost()
         ]
+        found += [
+            f"device {pool}/{name} is tainted while a claim has it: {text}"
+            for (pool, name), text in sorted(self.inventory.drifted().items())
+        ]
         refusal = self.endpoint.registration.state.error
         if refusal:
             found.append(f"the kubelet refuses the registration: {refusal}")
@@ -277,6 +285,9 @@ class DriverNode:
         """Plugin, pool and device of everything that claims have."""
         claims = self.engine.snapshot().claims
         return [(device.plugin, device.pool, device.device) for claim in claims for device in claim.devices]
+
+    def _drifted(self) -> dict[tuple[str, str], str]:
+        return {device: drift.text for drift in self.engine.drifts() for device in drift.devices}
 
     def _registered(self, state: RegistrationState) -> None:
         assert self._instances is not None
@@ -306,7 +317,7 @@ class _Devices:
         return self._driver.inventory.identified(identity)
 
     def ready(self) -> bool:
-        return hasattr(self._driver, "inventory") and self._driver.inventory.ready()
+        return hasattr(self._driver, "inventory") and self._driver.inventory.complete()
 
 
 class _Claims:
@@ -316,7 +327,10 @@ class _Claims:
         self._driver = driver
 
     def prepare(self, ref: ClaimRef, call: Call) -> Sequence[PreparedResult]:
-        return self._driver.engine.prepare(ref, call)
+        answer = self._driver.engine.prepare(ref, call)
+        if self._driver.inventory.drifted():  # this very prepare may have made it good
+            self._driver.inventory.refresh()
+        return answer
 
     def unprepare(self, ref: ClaimRef, call: Call) -> None:
         self._driver.engine.unprepare(ref, call)

@@ -20,6 +20,9 @@ class PublishReports(PublishObserver):
     def published(self, pool: str, generation: int, slices: int) -> None:
         self._reports.say("published", pool=pool, generation=generation, slices=slices)
 
+    def failed(self, pool: str, error: str, delay: float) -> None:
+        self._metrics.count("publish_failures_total", self._reports.driver)
+
     def degraded(self, text: str) -> None:
         self._reports.event("PublishedLess", text)
 
@@ -27,4 +30,5 @@ class PublishReports(PublishObserver):
         self._reports.event("PublishedInFull", f"over: {text}", warning=False)
 
     def repaired(self, pool: str, writes: int) -> None:
+        self._metrics.count("publish_repairs_total", self._reports.driver, by=writes)
         self._reports.say("somebody changed our slices; repaired", pool=pool, writes=writes)

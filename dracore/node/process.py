@@ -13,7 +13,7 @@ import structlog
 
 from dracore.config import load
 from dracore.errors import DracoreError
-from dracore.node.plugin import NodePlugin
+from dracore.node.plugin import NodePlugin, offered
 from dracore.observe.logs import configure_logs
 
 LOOK_SECONDS = 2.0
@@ -29,7 +29,7 @@ def run(file: Path, instance: str = "", *, level: int = logging.INFO) -> None:
     """
     # gRPC prints its own lines about failures that we report ourselves.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    loaded = load(file)
+    loaded = load(file, compile_filter=offered)
     configure_logs(loaded.configuration.observe.logs, level=level)
     signals = Signals()
     node = NodePlugin(loaded, instance=instance)
@@ -83,7 +83,7 @@ class Signals:
 def reload(node: NodePlugin, file: Path) -> None:
     """Reads `file` again and takes over what can change."""
     try:
-        loaded = load(file)
+        loaded = load(file, compile_filter=offered)
     except DracoreError as error:
         node.reload.failed(error)
         return

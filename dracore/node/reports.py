@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from dracore.model.claim import ClaimRef
-from dracore.observe.metrics import COUNTERS, Metrics
+from dracore.observe.metrics import Metrics
 
 if TYPE_CHECKING:
     from dracore.kube.client import KubeClient
@@ -50,10 +50,7 @@ class Reports:
 
     def count(self, metric: str, amount: float = 1) -> None:
         """One of the engine's counters: it has the driver as its only label."""
-        if metric in COUNTERS and COUNTERS[metric].labels == ("driver",):
-            self._metrics.count(metric, self.driver, by=amount)
-        else:
-            self._metrics.count("engine_total", self.driver, metric, by=amount)
+        self._metrics.count(metric, self.driver, by=amount)
 
     def connect(self, client: KubeClient) -> None:
         """Starts sending, first what waited."""

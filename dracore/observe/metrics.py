@@ -35,7 +35,11 @@ COUNTERS = {
         ),
         Spec("publish_writes_total", "Writes of ResourceSlices to the API server", ("driver", "verb")),
         Spec("reconcile_releases_total", "Claims released without a call of the kubelet", ("driver",)),
-        Spec("engine_total", "Things that happened in the claim engine, by kind", ("driver", "what")),
+        Spec("publish_failures_total", "Attempts to publish that failed and are made again", ("driver",)),
+        Spec("publish_repairs_total", "Slices of ours that somebody changed, put right again", ("driver",)),
+        Spec("drift_total", "Changes to the node that somebody else undid, as probes found", ("driver",)),
+        Spec("journal_damaged_total", "Journals that were set aside because they were damaged", ("driver",)),
+        Spec("journal_errors_total", "Failures that could not even be written down", ("driver",)),
         Spec("events_total", "Kubernetes events emitted, by reason", ("driver", "reason")),
     )
 }

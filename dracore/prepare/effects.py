@@ -333,7 +333,7 @@ class Effects:
         try:
             self._journal.write(f"effect.failed {key}", remember)
         except Exception:  # noqa: BLE001 - the state before says the same: not finished
-            self._kit.reports.count("journal_errors")
+            self._kit.reports.count("journal_errors_total")
 
     # --- looking ------------------------------------------------------------------------------------
 

@@ -133,7 +133,7 @@ class Journal:
             raise
         if saved:
             reports.event("JournalDamaged", saved.summary())
-            reports.count("journal_damaged")
+            reports.count("journal_damaged_total")
         return cls(writer, reader, guard, path, seam=seam, clock=clock, salvaged=saved, fresh=fresh)
 
     def close(self) -> None:

@@ -283,7 +283,11 @@ class Reconciler:
     def _report(self, drift: Drift) -> None:
         if drift.text:
             self._kit.reports.count("drift_total")
-            self._kit.reports.event("EffectDrifted", drift.text)
+            concerned = [record.ref for record in self._engine.records() if record.ref.uid in drift.holders]
+            for claim in concerned:
+                self._kit.reports.event("EffectDrifted", drift.text, claim=claim)
+            if not concerned:  # a plugin's own effect is said of the node
+                self._kit.reports.event("EffectDrifted", drift.text)
         self._on_drift(drift)
 
     def _repair(self, held: Held, drift: Drift) -> bool:

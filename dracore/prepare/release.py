@@ -62,4 +62,4 @@ def _remember(kit: Kit, uid: str, error: Exception) -> None:
     try:
         kit.journal.write(f"claim.release-failed {uid}", remember)
     except DracoreError:
-        kit.reports.count("journal_errors")
+        kit.reports.count("journal_errors_total")

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from dracore.admin.client import ask
 from dracore.testing.cdi import container_view
 from dracore.testing.kubelet import KubeletError
 
@@ -199,3 +200,36 @@ def test_a_plugin_that_fails_is_said_and_recovers(world: Any) -> None:
     (world.control / "broken").unlink()
     world.until(lambda: process.status()["plugins"][0]["state"] == "running", "recovery")
     assert process.status()["drivers"][0]["degradations"] == []
+
+
+def test_drift_is_seen_everywhere_and_ends_with_the_claim(world: Any) -> None:
+    process = world.ready(world.configure(observe={"port": 0}))
+    (line,) = world.until(lambda: process.said("metrics and health"), "the port")
+    uid = world.claim("c", "toy-1")["metadata"]["uid"]
+    world.kubelet.run_pod("c", ["c"])
+    (world.control / "held-toy-1").unlink()
+    assert ask(process.status_socket, "reconcile") == {TOYS: True}
+
+    def taints() -> dict[str, Any]:
+        return {d["name"]: d["taints"] for d in world.devices() if d.get("taints")}
+
+    found = world.until(taints, "the taint")
+    assert {name: [(t["key"], t["effect"]) for t in kept] for name, kept in found.items()} == {
+        "toy-1": [(f"{TOYS}/drift", "NoSchedule")]
+    }
+    status = process.status()
+    assert "undone by somebody" in status["problems"][0]
+    assert "device node-1/toy-1 is tainted" in status["drivers"][0]["degradations"][0]
+    with urllib.request.urlopen(f"http://127.0.0.1:{line['port']}/metrics", timeout=10) as answer:
+        assert f'dracore_drift_total{{driver="{TOYS}"}} 1.0' in answer.read().decode().splitlines()
+
+    def drifted() -> list[Any]:
+        events = world.api.list("events", group="")
+        return [event for event in events if event["reason"] == "EffectDrifted"]
+
+    (event,) = world.until(drifted, "the event")
+    assert (event["involvedObject"]["kind"], event["involvedObject"]["uid"]) == ("ResourceClaim", uid)
+    world.kubelet.delete_pod("c")
+    world.until(lambda: not taints(), "the end of the taint")
+    status = process.status()
+    assert (status["problems"], status["drivers"][0]["degradations"]) == ([], [])
