@@ -28,7 +28,7 @@ LOOK = 1.0
 """Seconds between two looks at the table."""
 TAKE_OVER = 10.0
 """Seconds that the youngest waits for a holder of ``publisher.lock`` that does not let go."""
-START_TIMEOUT = 10.0
+START_TIMEOUT = 2.0
 """Seconds that a start waits for an earlier process of the same id to end."""
 ONLY = "only"
 """The id of an instance that was given none."""
