@@ -18,6 +18,8 @@ COMMANDS = {
     "plugins": ("dracore.cli.plugins", "List the plugins that are installed."),
     "config": ("dracore.cli.config", "Check a node configuration, or print its schema."),
     "manifests": ("dracore.cli.manifests", "Print what the plugins need in a cluster."),
+    "simulate": ("dracore.cli.simulate", "Allocate claims as the scheduler would, without a cluster."),
+    "explain": ("dracore.cli.explain", "Say why claims get no devices, device by device."),
     "demo": ("dracore.cli.demo", "Show it all on this machine, without a cluster or a GPU."),
 }
 """Name to module (its attribute ``command``) and the one line that ``--help`` shows without importing it."""

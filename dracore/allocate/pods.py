@@ -1,0 +1,211 @@
+"""Pods as far as their devices go: claims, templates, extended resources, and which nodes they may use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dracore.allocate import fields
+from dracore.allocate.fields import Fault
+from dracore.allocate.nodes import Node, NodeSelector
+from dracore.allocate.wanted import DeviceClass, Request, RequestGroup
+
+IMPLICIT = "deviceclass.resource.kubernetes.io/"
+"""Before a class's name: its extended resource where it names none itself (KEP-5004)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PodClaim:
+    """An entry of ``spec.resourceClaims``."""
+
+    name: str
+    claim: str = ""
+    template: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A container's requests of extended resources; `index` counts init containers first."""
+
+    index: int
+    short_lived: bool
+    """An init container that ends before the others start."""
+    requests: Mapping[str, int]
+    order: tuple[str, ...]
+    """All resources that it requests, sorted: they number the requests."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A pod that is to be scheduled, or is bound."""
+
+    namespace: str
+    name: str
+    uid: str = ""
+    node_name: str = ""
+    node_selector: Mapping[str, str] | None = None
+    affinity: NodeSelector | None = None
+    claims: tuple[PodClaim, ...] = ()
+    statuses: Mapping[str, str] | None = None
+    """Entry to the claim that was made for it out of its template."""
+    containers: tuple[Container, ...] = ()
+    done: bool = False
+    tolerates_unschedulable: bool = False
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any], namespace: str) -> Pod:
+        """Reads a v1 Pod."""
+        meta = fields.mapping(content, "metadata")
+        status = fields.mapping(content, "status")
+        try:
+            name = fields.text(meta, "name") or fields.text(meta, "generateName", required=True)
+        except Fault as fault:
+            raise Fault(
+                "is required" if fault.what == "is required" else fault.what, "metadata", "name"
+            ) from None
+        statuses = fields.each(
+            status,
+            "resourceClaimStatuses",
+            lambda one: (fields.text(one, "name"), fields.text(one, "resourceClaimName")),
+        )
+        phase = fields.text(status, "phase")
+
+        def spec_of(spec: Mapping[str, Any]) -> Pod:
+            selector = fields.mapping(spec, "nodeSelector")
+            return cls(
+                fields.text(meta, "namespace") or namespace,
+                name,
+                fields.text(meta, "uid"),
+                fields.text(spec, "nodeName"),
+                {str(key): str(value) for key, value in selector.items()} or None,
+                _affinity(spec),
+                fields.each(spec, "resourceClaims", _pod_claim),
+                dict(statuses),
+                _containers(spec),
+                phase in ("Succeeded", "Failed"),
+                any(
+                    one.get("key") in (None, "", "node.kubernetes.io/unschedulable")
+                    for one in fields.each(spec, "tolerations", lambda one: one)
+                ),
+            )
+
+        return fields.under(content, "spec", spec_of)
+
+    def admits(self, node: Node) -> bool:
+        """Whether its node selector, affinity and name let it run on a node."""
+        if self.node_name:
+            return node.name == self.node_name
+        if node.unschedulable and not self.tolerates_unschedulable:
+            return False
+        if self.node_selector and any(node.labels.get(k) != v for k, v in self.node_selector.items()):
+            return False
+        return self.affinity is None or self.affinity.matches(node)
+
+
+def _pod_claim(content: Mapping[str, Any]) -> PodClaim:
+    found = PodClaim(
+        fields.text(content, "name", required=True),
+        fields.text(content, "resourceClaimName"),
+        fields.text(content, "resourceClaimTemplateName"),
+    )
+    if bool(found.claim) == bool(found.template):
+        raise Fault("needs one of resourceClaimName and resourceClaimTemplateName")
+    return found
+
+
+def _affinity(spec: Mapping[str, Any]) -> NodeSelector | None:
+    content: Mapping[str, Any] = spec
+    steps: list[str] = []
+    for name in ("affinity", "nodeAffinity"):
+        try:
+            content = fields.mapping(content, name)
+        except Fault as fault:
+            raise fault.under(*steps) from None
+        steps.append(name)
+    name = "requiredDuringSchedulingIgnoredDuringExecution"
+    if content.get(name) is None:
+        return None
+    try:
+        return fields.under(content, name, NodeSelector.from_json)
+    except Fault as fault:
+        raise fault.under(*steps) from None
+
+
+def _containers(spec: Mapping[str, Any]) -> tuple[Container, ...]:
+    found: list[Container] = []
+    for kind in ("initContainers", "containers"):
+
+        def read(content: Mapping[str, Any], init: bool = kind == "initContainers") -> Container:
+            resources = fields.mapping(content, "resources")
+            # The API server takes a limit for the request where none is given.
+            wanted = {**fields.mapping(resources, "limits"), **fields.mapping(resources, "requests")}
+            extended = {}
+            for name, value in wanted.items():
+                if _is_extended(str(name)):
+                    amount = fields.quantity(value, f"resources.requests.{name}")
+                    if amount.value != int(amount) or amount.value < 0:
+                        raise Fault("is no whole number", "resources", "requests", str(name))
+                    extended[str(name)] = int(amount)
+            lives_on = fields.text(content, "restartPolicy") == "Always"
+            return Container(0, init and not lives_on, extended, tuple(sorted(map(str, wanted))))
+
+        for container in fields.each(spec, kind, read):
+            found.append(Container(len(found), container.short_lived, container.requests, container.order))
+    return tuple(found)
+
+
+def _is_extended(name: str) -> bool:
+    """A name with a domain that is not Kubernetes' own, or of a class."""
+    domain, slash, _ = name.partition("/")
+    if not slash or domain.startswith("requests."):
+        return False
+    return name.startswith(IMPLICIT) or not domain.endswith("kubernetes.io")
+
+
+def class_of(resource: str, classes: Mapping[str, DeviceClass]) -> DeviceClass | None:
+    """The class behind an extended resource: the newest that names it, of these the first by name."""
+    if resource.startswith(IMPLICIT):
+        return classes.get(resource.removeprefix(IMPLICIT))
+    found = [item for item in classes.values() if item.extended_resource == resource]
+    newest = max((item.created for item in found), default="")
+    return min((item for item in found if item.created == newest), key=lambda item: item.name, default=None)
+
+
+def extended_requests(
+    pod: Pod, classes: Mapping[str, DeviceClass], served: Callable[[str], bool]
+) -> tuple[RequestGroup, ...]:
+    """The requests of the claim that the scheduler makes for a pod's extended resources (KEP-5004).
+
+    Init containers that end share one request, the largest of theirs, beyond what later containers hold.
+
+    :param served: whether the node has a resource from a device plugin; no claim is made for that.
+    """
+    found: list[RequestGroup] = []
+    for resource in sorted({name for container in pod.containers for name in container.requests}):
+        device_class = class_of(resource, classes)
+        if device_class is None or served(resource):
+            continue
+        lasting = {
+            container.index: container.requests[resource]
+            for container in pod.containers
+            if not container.short_lived and container.requests.get(resource)
+        }
+        brief: tuple[int, Container] | None = None
+        for container in pod.containers:
+            if not container.short_lived or not container.requests.get(resource):
+                continue
+            later = sum(count for index, count in lasting.items() if index >= container.index)
+            extra = container.requests[resource] - later
+            if extra > 0 and (brief is None or brief[0] < extra):
+                brief = extra, container
+        wanted = [(brief[1], brief[0])] if brief else []
+        wanted += [
+            (container, lasting[container.index])
+            for container in pod.containers
+            if container.index in lasting
+        ]
+        for container, count in wanted:
+            name = f"container-{container.index}-request-{container.order.index(resource)}"
+            found.append(RequestGroup(name, (Request(name, device_class.name, count=count),)))
+    return tuple(sorted(found, key=lambda group: group.name))

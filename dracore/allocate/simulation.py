@@ -1,0 +1,273 @@
+"""Pods and claims one after the other, as a scheduler would meet them, and what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from dracore.allocate.allocator import STEPS, Allocator, Answer
+from dracore.allocate.counters import CounterLedger
+from dracore.allocate.explain import Explanation, explain
+from dracore.allocate.features import Features
+from dracore.allocate.held import Held
+from dracore.allocate.matching import Compiler, cel
+from dracore.allocate.nodes import Node, NodeSelector
+from dracore.allocate.pods import Pod, extended_requests
+from dracore.allocate.pools import Offer, PoolState
+from dracore.allocate.published import DeviceId, billionths
+from dracore.allocate.results import Allocation
+from dracore.allocate.wanted import WantedClaim
+from dracore.allocate.world import World
+from dracore.errors import ConfigError
+from dracore.model.claim import ClaimRef
+from dracore.model.device import JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one claim."""
+
+    claim: WantedClaim
+    node: str = ""
+    allocation: Allocation | None = None
+    reason: str = ""
+    explanation: Explanation | None = None
+
+    def json(self) -> JSON:
+        """An entry of ``claims`` of ``dracore simulate``."""
+        results = self.allocation.results if self.allocation is not None else ()
+        return {
+            "namespace": self.claim.ref.namespace,
+            "name": self.claim.ref.name,
+            "node": self.node or None,
+            "allocated": self.allocation is not None,
+            "results": [
+                {
+                    "request": picked.request,
+                    **picked.device._asdict(),
+                    "shareID": picked.share_id or None,
+                    "consumedCapacity": dict(picked.consumed),
+                    "adminAccess": picked.admin,
+                    "tolerations": list(picked.tolerations),
+                }
+                for picked in results
+            ],
+            "reason": self.reason or None,
+        }
+
+
+@dataclass(slots=True)
+class _Wish:
+    """Claims that are allocated together, and the nodes that may serve them."""
+
+    claims: list[WantedClaim]
+    pod: Pod | None = None
+    bound: list[NodeSelector] = field(default_factory=list)
+    """Nodes of the claims that are allocated already."""
+    missing: str = ""
+
+    def admits(self, node: Node) -> bool:
+        if self.pod is not None and not self.pod.admits(node):
+            return False
+        return all(selector.matches(node) for selector in self.bound)
+
+
+class Simulation:
+    """A world, and what is held in it; used once.
+
+    :param node: the one node that is looked at.
+    :raises ConfigError: a node that does not exist.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        features: Features,
+        *,
+        node: str = "",
+        compiler: Compiler = cel,
+        limit: int = STEPS,
+    ) -> None:
+        self._world = world
+        self._features = features
+        self.allocator = Allocator(
+            world.slices,
+            world.classes.values(),
+            features=features,
+            rules=world.rules,
+            compiler=compiler,
+            limit=limit,
+        )
+        self.nodes = self._nodes(node)
+        self.held = Held()
+        self.holders: dict[DeviceId, list[str]] = {}
+        self._done: dict[tuple[str, str], Outcome] = {}
+        self._selectors: dict[tuple[str, str], NodeSelector | None] = {}
+        for stored in world.claims.values():
+            if stored.results is not None:
+                self._hold(stored.wanted.ref, stored.results)
+
+    def run(self) -> list[Outcome]:
+        """The claims in order; those of a pod together, on one node."""
+        return [outcome for wish in self._wishes() for outcome in self._grant(wish)]
+
+    def left(self) -> list[JSON]:
+        """The devices that a further claim could still have, at least in part."""
+        found: dict[DeviceId, str | None] = {}
+        ledger = CounterLedger(self.held, groups=self._features.compatibility_groups)
+        for node in self.nodes:
+            for pool in self.allocator.pools(node):
+                if pool.state is not PoolState.USABLE:
+                    continue
+                for offer in pool.offers:
+                    if offer.device.id not in found and self._is_left(offer, node, ledger):
+                        reach = offer.device.reach if offer.slice.per_device else offer.slice.reach
+                        found[offer.device.id] = reach.node_name
+        return [{"node": node, **device._asdict()} for device, node in found.items()]
+
+    # --- what there is to do --------------------------------------------------------------------------
+
+    def _wishes(self) -> Iterator[_Wish]:
+        by_pods = {
+            (pod.namespace, self._claim_name(pod, entry.name, entry.claim))
+            for pod in self._world.queue
+            if isinstance(pod, Pod)
+            for entry in pod.claims
+        }
+        for item in self._world.queue:
+            if isinstance(item, Pod):
+                if not item.done:
+                    yield self._wish_of(item)
+            elif (item.wanted.ref.namespace, item.wanted.ref.name) not in by_pods and item.results is None:
+                yield _Wish([item.wanted])
+
+    @staticmethod
+    def _claim_name(pod: Pod, entry: str, claim: str) -> str:
+        return claim or (pod.statuses or {}).get(entry) or f"{pod.name}-{entry}"
+
+    def _wish_of(self, pod: Pod) -> _Wish:
+        wish = _Wish([], pod)
+        for entry in pod.claims:
+            name = self._claim_name(pod, entry.name, entry.claim)
+            key = (pod.namespace, name)
+            stored = self._world.claims.get(key)
+            if key in self._done:
+                outcome = self._done[key]
+                if outcome.allocation is None:
+                    wish.missing = f"claim {name} is not allocated"
+                elif self._selectors.get(key) is not None:
+                    wish.bound.append(self._selectors[key])  # type: ignore[arg-type]
+            elif stored is not None and stored.results is not None:
+                if stored.selector is not None:
+                    wish.bound.append(stored.selector)
+            elif stored is not None:
+                wish.claims.append(stored.wanted)
+            elif not entry.template:
+                wish.missing = f"pod {pod.name} needs claim {name}, which does not exist"
+                wish.claims.append(WantedClaim(ClaimRef("", *key), ()))
+            else:
+                template = self._world.templates.get((pod.namespace, entry.template))
+                if template is None:
+                    wish.missing = (
+                        f"pod {pod.name} needs template {entry.template}, which does not exist in"
+                        f" namespace {pod.namespace}"
+                    )
+                    wish.claims.append(WantedClaim(ClaimRef("", *key), ()))
+                else:
+                    wish.claims.append(WantedClaim.from_spec(ClaimRef("", *key), template))
+        return wish
+
+    def _extended(self, wish: _Wish, node: Node) -> list[WantedClaim]:
+        """The claims with that for extended resources, which may differ from node to node."""
+        if wish.pod is None or not self._features.extended_resources:
+            return wish.claims
+        served = self._world.allocatable.get(node.name, frozenset())
+        requests = extended_requests(wish.pod, self.allocator.classes, lambda name: name in served)
+        if not requests:
+            return wish.claims
+        ref = ClaimRef("", wish.pod.namespace, f"{wish.pod.name}-extended-resources")
+        return [*wish.claims, WantedClaim(ref, requests)]
+
+    # --- one pod or claim -----------------------------------------------------------------------------
+
+    def _grant(self, wish: _Wish) -> list[Outcome]:
+        if wish.missing:
+            return [self._note(Outcome(claim, reason=wish.missing)) for claim in wish.claims]
+        nodes = [node for node in self.nodes if wish.admits(node)]
+        if not nodes:
+            claims = self._extended(wish, self.nodes[0])
+            return [self._note(Outcome(claim, reason="no node is open to the pod")) for claim in claims]
+        failed: Answer | None = None
+        for node in nodes:
+            claims = self._extended(wish, node)
+            if not claims:
+                return []
+            answer = self.allocator.allocate(node, claims, self.held)
+            if answer.allocations is not None:
+                return [
+                    self._take(claim, node, allocation)
+                    for claim, allocation in zip(claims, answer.allocations, strict=True)
+                ]
+            if answer.error:
+                failed = failed or answer
+                if not answer.this_node_only and not answer.gave_up:
+                    # Such an error ends the scheduler's attempt, whatever other nodes have.
+                    return self._refuse(claims, answer.error, [node])
+        claims = self._extended(wish, nodes[0])
+        return self._refuse(claims, failed.error if failed is not None else "", nodes)
+
+    def _refuse(self, claims: Sequence[WantedClaim], error: str, nodes: Sequence[Node]) -> list[Outcome]:
+        explanation = explain(self.allocator, nodes, claims, self.held, holders=self.holders)
+        reason = error or explanation.summary
+        return [self._note(Outcome(claim, reason=reason, explanation=explanation)) for claim in claims]
+
+    def _take(self, claim: WantedClaim, node: Node, allocation: Allocation) -> Outcome:
+        self._hold(claim.ref, [picked.json() for picked in allocation.results])
+        outcome = Outcome(claim, node.name, allocation)
+        if allocation.node_selector is not None:
+            key = (claim.ref.namespace, claim.ref.name)
+            self._selectors[key] = NodeSelector.from_json(allocation.node_selector)
+        return self._note(outcome)
+
+    def _note(self, outcome: Outcome) -> Outcome:
+        self._done[outcome.claim.ref.namespace, outcome.claim.ref.name] = outcome
+        return outcome
+
+    def _hold(self, ref: ClaimRef, results: Sequence[Mapping[str, Any]]) -> None:
+        self.held.add(results, consumable=self._features.consumable_capacity)
+        for result in results:
+            if not result.get("adminAccess"):
+                device = DeviceId(result["driver"], result["pool"], result["device"])
+                self.holders.setdefault(device, []).append(f"{ref.namespace}/{ref.name}")
+
+    # --- nodes and what is left -----------------------------------------------------------------------
+
+    def _nodes(self, name: str) -> list[Node]:
+        nodes = self._world.nodes_or_guessed()
+        if not name:
+            return nodes
+        known = [node for node in nodes if node.name == name]
+        if not known and self._world.nodes:
+            raise ConfigError(
+                f"there is no node {name}", fix="one of: " + ", ".join(sorted(self._world.nodes)[:10])
+            )
+        return known or [Node(name)]
+
+    def _is_left(self, offer: Offer, node: Node, ledger: CounterLedger) -> bool:
+        device = offer.device
+        if device.id in self.held.whole:
+            return False
+        if offer.slice.per_device and not device.reach.covers(node):
+            return False
+        shared = self.held.shared.get(device.id)
+        if shared is not None:
+            has = device.capacity.items()
+            return all(billionths(amount.value) > shared.get(name, 0) for name, amount in has)
+        if not device.draws:
+            return True
+        before = ledger.take(offer.pool, device)
+        if before is None:
+            return False
+        ledger.give_back(offer.pool, device, before)
+        return True

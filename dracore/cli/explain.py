@@ -1,0 +1,157 @@
+"""``dracore explain``: why a claim gets no devices."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from dracore.errors import ConfigError, DracoreError
+
+if TYPE_CHECKING:
+    from dracore.allocate.explain import Explanation, Funnel
+    from dracore.allocate.simulation import Outcome
+    from dracore.allocate.world import World
+
+WRONG_INPUT = 2
+SHOWN = 20
+"""Reasons of one request that a person is shown; those of one text are one."""
+
+
+@click.command(
+    "explain",
+    short_help="Say why claims get no devices, device by device.",
+    epilog="Example:  dracore explain --config examples/nodes/dgx-h100.yaml -f claim.yaml",
+)
+@click.argument("what", required=False)
+@click.option("-f", "--file", "files", multiple=True, help="Objects; - for standard input.")
+@click.option("-n", "--namespace", default="default", show_default=True, help="Of WHAT.")
+@click.option("--config", "configs", multiple=True, help="Node configurations whose devices there are.")
+@click.option("--slices", help="ResourceSlices and whatever else a cluster has.")
+@click.option("--kubeconfig", help="A cluster; default with WHAT: as kubectl finds it.")
+@click.option("--node", default="", help="The one node to look at; default: all.")
+@click.option("--server-version", default="1.37", show_default=True, help="Whose feature gates count.")
+@click.option("--gates", multiple=True, help="Feature gates that are otherwise: Name=true,Other=false.")
+@click.option("-o", "--output", type=click.Choice(["json", "text"]), default="text", show_default=True)
+def command(
+    what: str | None,
+    files: tuple[str, ...],
+    namespace: str,
+    configs: tuple[str, ...],
+    slices: str | None,
+    kubeconfig: str | None,
+    node: str,
+    server_version: str,
+    gates: tuple[str, ...],
+    output: Literal["json", "text"],
+) -> None:
+    """Explain the claims of files, or WHAT of a cluster: pod/NAME or claim/NAME.
+
+    For each request: how many devices pass class selectors, request selectors, taints, and so on; what
+    stands in the way of each device, with the values that were read; the nearest miss, and what would free a
+    device. Claims are allocated in order, so what an earlier one gets is in use for a later one. Exit status
+    0 whatever is allocated, 2 where the input is wrong.
+    """
+    from dracore.allocate.simulation import Simulation
+    from dracore.cli.inputs import base, features, read
+
+    try:
+        if not what and not files:
+            raise ConfigError("nothing to explain", fix="give -f FILE, or pod/NAME or claim/NAME")
+        if what and kubeconfig is None and slices is None and not configs and not files:
+            kubeconfig = ""
+        wanted = features(server_version, gates)
+        world = base(configs, slices, kubeconfig, (what, namespace) if what else None).copy()
+        for file in files:
+            world.read(read(file))
+        if what:
+            _only(world, what, namespace)
+        outcomes = Simulation(world, wanted, node=node).run()
+    except DracoreError as error:
+        if output == "json":
+            click.echo(json.dumps({"error": str(error)}, ensure_ascii=False))
+        else:
+            click.echo(f"dracore: {error}", err=True)
+        sys.exit(WRONG_INPUT)
+    if output == "json":
+        claims = [_json(outcome) for outcome in outcomes]
+        click.echo(json.dumps({"claims": claims}, indent=2, ensure_ascii=False))
+        return
+    told: list[Explanation] = []
+    for outcome in outcomes:
+        _tell(outcome, told)
+    if not outcomes:
+        click.echo("Nothing here waits for devices.")
+
+
+def _only(world: World, what: str, namespace: str) -> None:
+    """Leaves nothing to allocate but one pod or claim.
+
+    :raises ConfigError: it is not there.
+    """
+    from dracore.allocate.pods import Pod
+
+    kind, slash, name = what.partition("/")
+    if not slash or kind not in ("pod", "claim", "pods", "resourceclaim", "resourceclaims"):
+        raise ConfigError(f"{what} cannot be explained", fix="give pod/NAME or claim/NAME")
+    is_pod = kind.startswith("pod")
+    for item in world.queue:
+        if isinstance(item, Pod):
+            found = is_pod and (item.namespace, item.name) == (namespace, name)
+        else:
+            ref = item.wanted.ref
+            found = not is_pod and (ref.namespace, ref.name) == (namespace, name)
+        if found:
+            world.queue = [item]
+            return
+    raise ConfigError(f"there is no {what} in namespace {namespace}", fix="see -n NAMESPACE")
+
+
+def _json(outcome: Outcome) -> dict[str, Any]:
+    from dracore.allocate.explain import as_json
+
+    content: dict[str, Any] = outcome.json()
+    if outcome.explanation is not None:
+        content["explanation"] = as_json(outcome.explanation, reasons=1000)
+    return content
+
+
+def _tell(outcome: Outcome, told: list[Explanation]) -> None:
+    name = f"{outcome.claim.ref.namespace}/{outcome.claim.ref.name}"
+    if outcome.allocation is not None:
+        devices = ", ".join(str(picked.device) for picked in outcome.allocation.results)
+        click.echo(f"{name}: would be allocated on {outcome.node}: {devices}\n")
+        return
+    click.echo(f"{name}: cannot be allocated: {outcome.reason}")
+    explanation = outcome.explanation
+    if explanation is None or any(explanation is other for other in told):
+        click.echo("")
+        return
+    told.append(explanation)
+    for problem in explanation.problems:
+        click.echo(f"  {problem}")
+    for funnel in explanation.funnels:
+        if not funnel.error:
+            _tell_funnel(funnel, several=len({one.claim for one in explanation.funnels}) > 1)
+    click.echo("")
+
+
+def _tell_funnel(funnel: Funnel, *, several: bool) -> None:
+    of = f" of claim {funnel.claim}" if several else ""
+    click.echo(f"\n  request {funnel.request}{of}, which wants {funnel.wants}:")
+    for stage, left in funnel.left.items():
+        click.echo(f"  {left:7}  {stage.value}")
+    if funnel.nearest is not None:
+        click.echo(f"  nearest miss: {funnel.nearest.device.device} would do if {funnel.nearest.remedy}")
+    if funnel.frees:
+        click.echo(f"  would free a device: {'; '.join(funnel.frees[:5])}")
+    same: dict[tuple[str, str], list[str]] = {}
+    for reason in funnel.reasons:
+        same.setdefault((reason.stage.value, reason.text), []).append(reason.device.device)
+    for (_, text), devices in list(same.items())[:SHOWN]:
+        shown = ", ".join(devices[:4]) + (f" and {len(devices) - 4} more" if len(devices) > 4 else "")
+        click.echo(f"    {shown}: {text}")
+    if len(same) > SHOWN:
+        click.echo(f"    and {len(same) - SHOWN} more reasons; -o json shows them")
