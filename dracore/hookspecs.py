@@ -29,6 +29,7 @@ from dracore.model.context import (
     Permission,
     PreparedDevice,
     SharingStrategy,
+    Simulation,
 )
 from dracore.model.device import Device, Discovery, NotYet
 from dracore.model.effect import Effect
@@ -60,6 +61,14 @@ def dra_settings() -> type[Any] | None:
     """A pydantic model of the plugin's own section in the node configuration.
 
     Unknown keys are refused whatever the model says. Without this hook the section must be empty.
+
+    :since: 0.1
+    """
+
+
+@hookspec
+def dra_check_simulation(simulation: Simulation) -> None:
+    """Refuses a simulation that this plugin cannot make by raising, before anything is started.
 
     :since: 0.1
     """

@@ -25,12 +25,11 @@ def check(file: Path) -> None:
     Unknown keys, wrong types and values, plugins that are missing or cannot be loaded, a `filter` that does
     not compile. No hardware is touched, nothing is written. Exit status 1 where something is wrong.
     """
+    from dracore import selectors
     from dracore.config import load
 
-    loaded = load(file)
+    loaded = load(file, compile_filter=selectors.compile)
     configuration = loaded.configuration
-    if configuration.filter is not None:
-        compile_filter(configuration.filter, str(file))
     drivers = ", ".join(
         f"{driver} ({', '.join(loaded.plugins.plugins(driver))})" for driver in loaded.plugins.drivers()
     )
@@ -51,14 +50,3 @@ def schema() -> None:
     from dracore.config import schema as make
 
     click.echo(json.dumps(make(), indent=2))
-
-
-def compile_filter(text: str, source: str) -> None:
-    """:raises SelectorError: `filter` does not compile."""
-    from dracore import selectors
-    from dracore.errors import SelectorError
-
-    try:
-        selectors.compile(text)
-    except SelectorError as error:
-        raise SelectorError(error.what, where=f"{source}: filter", fix=error.fix) from error

@@ -42,7 +42,7 @@ def command(file: Path, output: Literal["json", "yaml", "table"]) -> None:
     from dracore.node import is_dense, offered
     from dracore.observe.logs import configure_logs
 
-    loaded = load(file)
+    loaded = load(file, compile_filter=offered)
     configuration = loaded.configuration
     # What plugins log here is of no use: problems are printed below.
     configure_logs("console", level=logging.CRITICAL)

@@ -87,6 +87,8 @@ def _problem(
     if kind == "missing":
         info = _fields(model, path[:-1]).get(str(path[-1])) if path else None
         return ConfigError("missing", where=where(path), fix=info.description if info else None)
+    if kind == "too_short" and not value:
+        return ConfigError("empty", where=where(path), fix="give at least one")
     if kind == "value_error":
         return ConfigError(f"{found(value)}: {detail['ctx']['error']}", where=where(path))
     allowed = detail["msg"].removeprefix("Input should be ").removeprefix("a valid ")

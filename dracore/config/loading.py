@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,10 @@ from typing import Any
 from pydantic import BaseModel
 
 from dracore.config.faults import all_of, decode
-from dracore.config.node import NodeConfiguration
+from dracore.config.node import Host, NodeConfiguration, SimulationSection
 from dracore.config.text import Document, read
 from dracore.errors import ConfigError, DracoreError
+from dracore.model.context import Simulation
 from dracore.plugins import EntryPoints, Plugins
 
 SOCKET_LIMIT = 107
@@ -34,12 +35,14 @@ def load(
     overrides: Mapping[str, Any] | None = None,
     *,
     find: EntryPoints | None = None,
+    compile_filter: Callable[[str], object] | None = None,
 ) -> Loaded:
     """Reads and checks a node configuration; nothing of the node is touched.
 
     :param env: fills ``${NAME}``; default: the process's environment.
     :param overrides: values by dotted path (``{"kubelet.rootDir": "/x"}``): they win over the file.
     :param find: where plugins are looked for (see :meth:`Plugins.load`).
+    :param compile_filter: raises an error where `filter` does not compile (this layer knows no CEL).
     :raises ConfigError: with every fault in ``problems`` where there are several.
     """
     try:
@@ -47,7 +50,7 @@ def load(
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ConfigError(f"cannot read {path}: {reason}", fix="give a node configuration file") from error
-    return parse(text, str(path), env, overrides, find=find)
+    return parse(text, str(path), env, overrides, find=find, compile_filter=compile_filter)
 
 
 def parse(
@@ -57,6 +60,7 @@ def parse(
     overrides: Mapping[str, Any] | None = None,
     *,
     find: EntryPoints | None = None,
+    compile_filter: Callable[[str], object] | None = None,
 ) -> Loaded:
     """As :func:`load`, from text; `source` is its name in messages."""
     document = read(text, source, os.environ if env is None else env)
@@ -72,11 +76,34 @@ def parse(
     problems += faults
     plugins, faults_of_plugins = _plugins(document, find)
     problems += faults_of_plugins
+    problems += _bad_simulation(plugins, document)
     if configuration is not None:
         problems += _long_sockets(configuration, plugins, document)
+    if compile_filter is not None:
+        problems += _bad_filter(document, compile_filter)
     if problems or configuration is None:
-        raise all_of([_as_config(problem) for problem in problems], source)
+        raise all_of(sorted(map(_as_config, problems), key=_line_of(source)), source)
     return Loaded(configuration, plugins)
+
+
+def _line_of(source: str) -> Callable[[ConfigError], int]:
+    """Order of faults: as a person reads the file; first what has no line."""
+
+    def line(problem: ConfigError) -> int:
+        digits = (problem.where or "").removeprefix(f"{source}:").partition(":")[0]
+        return int(digits) if digits.isdecimal() else 0
+
+    return line
+
+
+def _bad_filter(document: Document, compile_filter: Callable[[str], object]) -> Iterator[ConfigError]:
+    text = document.data.get("filter") if isinstance(document.data, dict) else None
+    if not isinstance(text, str) or not text:
+        return  # its type is told already
+    try:
+        compile_filter(text)
+    except DracoreError as error:
+        yield ConfigError(error.what, where=document.where(("filter",)), fix=error.fix)
 
 
 def _as_config(problem: DracoreError) -> ConfigError:
@@ -134,6 +161,24 @@ def _section(
         return None, unknown
     inside = {path[2:] for path in document.faulty if path[:2] == prefix}
     return decode(model, section, lambda path: document.where((*prefix, *path)), faulty=inside)
+
+
+def _bad_simulation(plugins: Plugins, document: Document) -> Iterator[ConfigError]:
+    """What plugins say of the simulation that is asked for; also where other sections are faulty."""
+    section = document.data.get("simulation") if isinstance(document.data, dict) else None
+    if section is None:
+        return
+    decoded, _ = decode(SimulationSection, section, document.where, by_name=False)
+    if decoded is None:
+        return  # its faults are told already
+    simulation = Simulation(decoded.node, decoded.state_dir, Host().boot_id_file)
+    for name in plugins.plugins():
+        try:
+            plugins.call(name, "dra_check_simulation", simulation=simulation)
+        except DracoreError as error:
+            inside = "" if (error.where or "").startswith(f"plugin {name},") else f"{error.where}: "
+            where = document.where(("simulation", "node"))
+            yield ConfigError(f"{inside}{error.what}", where=where, fix=error.fix)
 
 
 def settings_model(plugins: Plugins, name: str) -> type[BaseModel] | None:

@@ -103,7 +103,36 @@ def test_a_filter_that_does_not_compile(dracore, folder: Path) -> None:
     (folder / "node.yaml").write_text("node: n\nplugins: {nvidia_gpu: {}}\nfilter: device.attributes[\n")
     done = dracore("config", "check", "node.yaml")
     assert done.returncode == 1
-    assert "node.yaml: filter: not CEL" in done.stderr
+    assert "node.yaml:3: filter: not " in done.stderr
+
+
+@pytest.mark.parametrize("command", [("config", "check"), ("slices", "--config"), ("run", "--config")])
+def test_a_simulation_and_a_filter_are_checked_with_everything_else(dracore, folder: Path, command) -> None:
+    (folder / "node.yaml").write_text(
+        "node: n\nplugins: {nvidia_gpu: {driverRot: /}}\nfilter: device.x ==\n"
+        "simulation: {node: dgx-h10, stateDir: s}\n"
+    )
+    done = dracore(*command, "node.yaml")
+    assert done.returncode == 1
+    first, root, wrong_filter, wrong_node = done.stderr.splitlines()
+    assert first == "dracore: node.yaml: 3 faults:"
+    assert root.startswith("  node.yaml:2: plugins.nvidia_gpu.driverRot: unknown key")
+    assert wrong_filter.startswith("  node.yaml:3: filter: not ")
+    assert wrong_node.startswith(
+        "  node.yaml:4: simulation.node: no simulated node and no file is called dgx-h10"
+    )
+    assert "did you mean dgx-h100?" in wrong_node
+    assert [path.name for path in folder.iterdir()] == ["node.yaml"]
+
+
+def test_a_file_of_a_simulated_node_is_checked(dracore, folder: Path) -> None:
+    (folder / "machine.yaml").write_text("gpus: [{product: h100-sxm5-80gb, pci: nowhere}]\n")
+    (folder / "node.yaml").write_text(
+        "node: n\nplugins: {nvidia_gpu: }\nsimulation: {node: machine.yaml, stateDir: s}\n"
+    )
+    done = dracore("config", "check", "node.yaml")
+    assert done.returncode == 1
+    assert "node.yaml:3: simulation.node: machine: driver is missing" in done.stderr
 
 
 def test_the_schema_is_a_schema(dracore) -> None:

@@ -54,6 +54,19 @@ def dra_discover(ctx): ...
 @hookimpl
 def dra_prepare(ctx): ...
 """,
+    "refusing": """
+from dracore import DracoreError, hookimpl
+@hookimpl
+def dra_driver(): return "refusing.example.com"
+@hookimpl
+def dra_check_simulation(simulation):
+    if simulation.node != "y":
+        raise DracoreError(f"I know no {simulation.node}", fix="take y")
+@hookimpl
+def dra_discover(ctx): ...
+@hookimpl
+def dra_prepare(ctx): ...
+""",
 }
 
 
@@ -68,10 +81,19 @@ class _Point(EntryPoint):
 @pytest.fixture
 def find() -> Find:
     """Entry points of a few plugins made here."""
-    points = [_Point(name, f"made_{name}", "dracore.plugins") for name in PLUGINS if name != "wrong"]
+    points = [
+        _Point(name, f"made_{name}", "dracore.plugins")
+        for name in PLUGINS
+        if name not in ("wrong", "refusing")
+    ]
     return lambda group: points if group == "dracore.plugins" else ()
 
 
 @pytest.fixture
 def find_wrong() -> Find:
     return lambda group: [_Point("wrong", "made_wrong", group)] if group == "dracore.plugins" else ()
+
+
+@pytest.fixture
+def find_refusing() -> Find:
+    return lambda group: [_Point("refusing", "made_refusing", group)] if group == "dracore.plugins" else ()

@@ -110,21 +110,21 @@ simulation:
     ) == [
         "1: apiVersion: found \"dracore.dev/v1\" (text), allowed: 'dracore.dev/v1alpha1'; "
         "did you mean 'dracore.dev/v1alpha1'?",
-        "14: filter: found false, allowed: text",
+        "4: plugins.gpu: plugin 'gpu' is not installed (installed: broken, gpus, plain); "
+        "did you mean 'gpus'?",
+        "6: plugins.gpus.driverRoute: unknown key 'driverRoute'; did you mean 'driverRoot'? "
+        "(allowed here: driverRoot, limits, names, poll)",
+        "7: plugins.gpus.limits.wats: unknown key 'wats'; did you mean 'watts'? (allowed here: watts)",
+        '8: plugins.gpus.names: found "x" (text), allowed: a list',
+        "9: plugins.plain.a: unknown key 'a'; plain has no settings",
         "10: kubelet.rootdir: unknown key 'rootdir'; did you mean 'rootDir'? "
         "(allowed here: rootDir, pluginsDir, registryDir, podResourcesSocket)",
         "12: observe.logs: found \"jsn\" (text), allowed: 'json' or 'console'; did you mean 'json'?",
         '13: observe.port: found "9440" (text), allowed: a whole number',
-        "16: simulation.node: found 7 (a number), allowed: text",
+        "14: filter: found false, allowed: text",
         "15: simulation.stateDir: missing; "
         "Keeps the simulated hardware's state over restarts; made when missing.",
-        "4: plugins.gpu: plugin 'gpu' is not installed (installed: broken, gpus, plain); "
-        "did you mean 'gpus'?",
-        "7: plugins.gpus.limits.wats: unknown key 'wats'; did you mean 'watts'? (allowed here: watts)",
-        '8: plugins.gpus.names: found "x" (text), allowed: a list',
-        "6: plugins.gpus.driverRoute: unknown key 'driverRoute'; did you mean 'driverRoot'? "
-        "(allowed here: driverRoot, limits, names, poll)",
-        "9: plugins.plain.a: unknown key 'a'; plain has no settings",
+        "16: simulation.node: found 7 (a number), allowed: text",
     ]
 
 
@@ -217,10 +217,10 @@ def test_sockets_that_would_be_too_long(faults: Faults, good: Parse) -> None:
         + f"kubelet: {{rootDir: {root}, pluginsDir: {root}{'y' * 30}}}\nhost: {{statusSocket: /{'z' * 107}}}"
     )
     assert [fault.split(" is ")[0].split(": ")[:2] for fault in long] == [
-        ["4", "host.statusSocket"],
         ["3", "kubelet.pluginsDir"],
+        ["4", "host.statusSocket"],
     ]
-    assert "108 bytes long, and a unix socket's path at most 107; choose a shorter folder" in long[0]
+    assert "108 bytes long, and a unix socket's path at most 107; choose a shorter folder" in long[1]
     assert good(MINIMAL + f"host: {{statusSocket: /{'z' * 106}}}")
 
 
@@ -285,3 +285,23 @@ def test_what_a_changed_file_changes(good: Parse) -> None:
     assert refused["cdi.dir"] == "specs of prepared claims lie in the old folder"
     added = changes(old, good(base + "simulation: {node: x, stateDir: /s}"))
     assert {path.split(".")[0] for path, _ in added.refused} == {"simulation"}
+
+
+def test_no_plugins(faults: Faults) -> None:
+    assert faults("node: n1\nplugins: {}\n") == ["2: plugins: empty; give at least one"]
+
+
+def test_faults_are_told_in_the_order_of_the_file(faults: Faults) -> None:
+    text = "cdi: {dirr: /x}\nnode: A\nplugins: {plain: {x: 1}}\nkubelet: 5\nfilter: ''\nobserve: {port: x}\n"
+    lines = [int(fault.partition(":")[0]) for fault in faults(text)]
+    assert lines == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_simulation_that_a_plugin_cannot_make(find_refusing: Any) -> None:
+    text = "node: n1\nplugins: {refusing: }\nsimulation: {node: x, stateDir: s}\n"
+    with pytest.raises(ConfigError, match=r"node.yaml:3: simulation.node: I know no x; take y"):
+        parse(text, "node.yaml", {}, find=find_refusing)
+    with pytest.raises(ConfigError, match="nodee") as error:
+        parse(text.replace("node: n1", "nodee: n1"), "node.yaml", {}, find=find_refusing)
+    assert "I know no x" in str(error.value)
+    parse(text.replace("node: x", "node: y"), "node.yaml", {}, find=find_refusing)

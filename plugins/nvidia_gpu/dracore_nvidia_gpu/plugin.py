@@ -19,6 +19,7 @@ from dracore import (
     Health,
     NodeContext,
     Prepared,
+    Simulation,
     hookimpl,
 )
 
@@ -42,6 +43,13 @@ def dra_settings() -> type[Any]:
     from dracore_nvidia_gpu.settings import Settings
 
     return Settings
+
+
+@hookimpl
+def dra_check_simulation(simulation: Simulation) -> None:
+    from dracore_nvidia_gpu.sim.catalog import build, describe
+
+    build(describe(simulation.node))
 
 
 @hookimpl

@@ -16,7 +16,7 @@ from dracore_nvidia_gpu.survey import View
 from dracore_nvidia_gpu.uevents import Uevents
 
 _EVENTS = 0x8 | 0x100
-"""XIDs, and changes of a GPU's MIG configuration (nvmlEventTypeXidCriticalError, nvmlEventMigConfigChange)."""
+"""XIDs and changes of the MIG configuration: nvmlEventTypeXidCriticalError, nvmlEventMigConfigChange."""
 _EVENT_WAIT_MS = 500
 _PAUSE = 1.0
 """Seconds between two tries to listen to NVML after one failed."""
