@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 import click
@@ -28,4 +29,10 @@ def command(node: str, as_json: bool, fast: bool) -> None:
     from dracore.cli.demonstration.story import JsonStory, TextStory
 
     story = JsonStory() if as_json else TextStory(pause=0.0 if fast else 1.2)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # `timeout`, a closed terminal: clean up as after Ctrl-C
+        signal.signal(number, _interrupt)
     sys.exit(0 if Demonstration(node, story).run() else 1)
+
+
+def _interrupt(number: int, _: object) -> None:
+    raise KeyboardInterrupt

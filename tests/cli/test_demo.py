@@ -28,6 +28,13 @@ def gone(pid: int) -> bool:
         return True
 
 
+def all_gone(pids: dict[str, int]) -> None:
+    end = time.monotonic() + 20
+    while not all(map(gone, pids.values())):
+        assert time.monotonic() < end, pids
+        time.sleep(0.05)
+
+
 def test_dgx_h100(dracore: Any, folder: Path) -> None:
     code, out, err = run(dracore, "dgx-h100", folder, "--json")
     assert (code, err) == (0, "")
@@ -97,15 +104,15 @@ def test_for_people(dracore: Any, folder: Path) -> None:
 def test_a_node_that_nobody_knows(dracore: Any, folder: Path) -> None:
     code, out, _ = run(dracore, "dgx-z9", folder, "--json")
     assert code == 1
-    start, devices, summary = map(json.loads, out.splitlines())
-    assert start["ok"] is True
-    assert devices["ok"] is False
-    assert "no simulated node and no file is called dgx-z9; known nodes: " in devices["error"]
+    start, summary = map(json.loads, out.splitlines())
+    assert (start["step"], start["ok"]) == ("start", False)
+    assert "no simulated node and no file is called dgx-z9; known nodes: " in start["error"]
     assert (summary["step"], summary["ok"]) == ("summary", False)
     assert list(folder.iterdir()) == []
 
 
-def test_interrupted_it_leaves_nothing(folder: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_interrupted_it_leaves_nothing(folder: Path, number: signal.Signals) -> None:
     child = subprocess.Popen(
         [sys.executable, "-m", "dracore.cli", "demo", "--json"],
         stdout=subprocess.PIPE,
@@ -115,12 +122,22 @@ def test_interrupted_it_leaves_nothing(folder: Path) -> None:
     )
     assert child.stdout is not None
     start = json.loads(child.stdout.readline())
-    child.send_signal(signal.SIGINT)
+    child.send_signal(number)
     _, err = child.communicate(timeout=60)
     assert child.returncode == 130
     assert "Traceback" not in err
-    end = time.monotonic() + 20
-    while not all(map(gone, start["pids"].values())):
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    all_gone(start["pids"])
     assert list(folder.iterdir()) == []
+
+
+def test_killed_its_processes_end_too(folder: Path) -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-m", "dracore.cli", "demo", "--json"],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "TMPDIR": str(folder)},
+    )
+    assert child.stdout is not None
+    start = json.loads(child.stdout.readline())
+    child.kill()
+    child.communicate(timeout=60)
+    all_gone(start["pids"])

@@ -1,7 +1,9 @@
-"""The demo's processes: an embedded API server, the node plugin, a fake kubelet. All of them end with it."""
+"""The demo's processes: an embedded API server, the node plugin, a fake kubelet. All of them end with it,
+also when it is killed."""
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import select
@@ -26,6 +28,15 @@ KEPT_LOG = 2000
 """Characters of a process's log that an error shows."""
 
 
+PR_SET_PDEATHSIG = 1
+_prctl = ctypes.CDLL(None).prctl
+
+
+def _end_with_parent() -> None:
+    """SIGTERM for this process when the demo dies, however it dies (prctl(2))."""
+    _prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
 class Child:
     """A process whose output goes to a file; `says` reads lines of its standard output instead."""
 
@@ -41,6 +52,7 @@ class Child:
                 stderr=errors,
                 # Not in our group: Ctrl-C is ours to handle, in order.
                 start_new_session=True,
+                preexec_fn=_end_with_parent,  # safe: the demo has one thread
             )
 
     def line(self, timeout: float) -> str:
