@@ -1,101 +1,148 @@
-"""One call, ``compile(text)``, behind which cel-python stands as it is.
-
-It answers what the API server answers for ordinary selectors. It has no static checking and no cost limit,
-so a faulty selector may show itself only on a device.
-"""
+"""Selectors as users of the package meet them: compiled once, asked about many devices."""
 
 from __future__ import annotations
 
-import sys
-import threading
+import difflib
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from dracore.errors import SelectorError
 from dracore.model.device import Device
-from dracore.model.names import EXPRESSION_LIMIT
+from dracore.selectors.engine import Program, build, matches
+from dracore.selectors.environment import Environment, stored
+from dracore.selectors.faults import Fault, short
+from dracore.selectors.reads import Projection, reads
 
-_COMPILING = threading.Lock()
+_REMEMBERED = 10_000
+"""Answers that one selector keeps; then it begins anew."""
 
 
 class Selector:
-    """A compiled CEL expression over ``device``; may be used by several threads."""
+    """A compiled CEL expression over ``device``; may be used by several threads.
 
-    def __init__(self, text: str, program: Any) -> None:
-        self.text = text
-        self._program = program
+    Answers about discovered devices are remembered by the attributes and capacities that the expression
+    reads, so that devices of one sort are evaluated once.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.text = program.text
+        self._answers: dict[tuple[Any, ...], bool | Fault] = {}
+        self._projections: dict[str, Projection] = {}
 
     def __repr__(self) -> str:
         return f"Selector({self.text!r})"
+
+    @cached_property
+    def cost(self) -> int:
+        """The worst-case cost, in the API server's units; it refuses what is over 1,000,000."""
+        from dracore.selectors.estimate import static_cost
+
+        return static_cost(self.program.tree, self.program.environment)
+
+    @cached_property
+    def _names(self) -> Any:
+        return reads(self.program.tree)
 
     def matches(self, driver: str, device: Device | Mapping[str, Any]) -> bool:
         """Whether the expression is true for a device of `driver`, as discovered or as published (JSON).
 
         :raises SelectorError: it failed on this device (an attribute that it lacks), or is not true or false.
         """
-        from celpy import celtypes
+        if device.__class__ is Device:
+            projection = self._projections.get(driver) or self._projection(driver)
+            if projection is not None:
+                key = (driver, *projection(device))
+                answer = self._answers.get(key)
+                if answer is None:
+                    answer = self._evaluate(driver, device)
+                    if len(self._answers) >= _REMEMBERED:
+                        self._answers.clear()
+                    self._answers[key] = answer
+                if answer.__class__ is bool:
+                    return answer
+                raise self._error(answer, driver, device)  # type: ignore[arg-type]
+        answer = self._evaluate(driver, device)
+        if isinstance(answer, Fault):
+            raise self._error(answer, driver, device)
+        return answer
 
-        from dracore.selectors.values import activation
+    def evaluate(self, driver: str, device: Device | Mapping[str, Any]) -> tuple[bool, int]:
+        """As :meth:`matches`, with the cost, and without what was remembered.
 
+        :raises Fault: in the API server's words.
+        """
+        return matches(self.program, driver, device)
+
+    def _projection(self, driver: str) -> Projection | None:
+        if self._names is None:
+            return None
+        return self._projections.setdefault(driver, Projection(self._names, driver))
+
+    def _evaluate(self, driver: str, device: Device | Mapping[str, Any]) -> bool | Fault:
         try:
-            answer = self._program.evaluate({"device": activation(driver, device)})
-        except RecursionError as error:
-            raise SelectorError(f"{_short(self.text)} is nested too deeply") from error
-        except Exception as error:  # besides its own errors, some paths of cel-python let a ValueError out
-            name = device.name if isinstance(device, Device) else device.get("name", "")
-            raise SelectorError(
-                f"fails on device {name}: {_message(error)}{_position(error)}",
-                where=f"selector {_short(self.text)}",
-                fix="guard it: 'x' in device.attributes['domain'] && …",
-            ) from error
-        if not isinstance(answer, celtypes.BoolType):
-            raise SelectorError(
-                f"gives {type(answer).__name__.removesuffix('Type').lower()}, not true or false",
-                where=f"selector {_short(self.text)}",
-            )
-        return bool(answer)
+            return matches(self.program, driver, device)[0]
+        except Fault as fault:
+            return fault.with_traceback(None)
+
+    def _error(self, fault: Fault, driver: str, device: Device | Mapping[str, Any]) -> SelectorError:
+        name = device.name if isinstance(device, Device) else str(device.get("name") or "")
+        fix = None
+        if fault.key is not None:
+            fix = _advice(fault.key, driver, device)
+        elif "could not be converted to bool" in fault.message:
+            fix = "compare it with something, so that it is true or false"
+        return SelectorError(
+            f"fails on device {name or '(unnamed)'}: {fault.message}",
+            where=f"selector {short(self.text)}",
+            fix=fix,
+        )
+
+
+def compile(text: str, environment: Environment | None = None) -> Selector:
+    """Compiles a CEL expression; the same text is compiled once.
+
+    :param environment: what it may use; by default everything, as for expressions that are stored already.
+    :raises SelectorError: with the text and the place of the fault (it is a CompileError, with all faults).
+    """
+    return _compiled(text, environment or stored())
 
 
 @lru_cache(maxsize=1024)
-def compile(text: str) -> Selector:
-    """Compiles a CEL expression; the same text is compiled once.
-
-    :raises SelectorError: with the text and the place of the fault.
-    """
-    if len(text.encode()) > EXPRESSION_LIMIT:
-        raise SelectorError(f"{_short(text)} is longer than {EXPRESSION_LIMIT} bytes, the API's limit")
-    import celpy
-
-    from dracore.selectors.functions import FUNCTIONS, quiet
-
-    quiet()
-    with _COMPILING:  # its parser is one per process
-        limit = sys.getrecursionlimit()
-        try:
-            environment = celpy.Environment()
-            program = environment.program(environment.compile(text), functions=FUNCTIONS)
-        except Exception as error:
-            raise SelectorError(
-                f"not CEL{_position(error)}: {_message(error)}", where=f"selector {_short(text)}"
-            ) from error
-        finally:
-            sys.setrecursionlimit(limit)  # Environment() raises it for the whole process
-    return Selector(text, program)
+def _compiled(text: str, environment: Environment) -> Selector:
+    return Selector(build(text, environment))
 
 
-def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return repr(line if len(line) <= 80 else line[:79] + "…")
+def _advice(key: object, driver: str, device: Device | Mapping[str, Any]) -> str:
+    """Where a key is missing: the domain or name that was perhaps meant, or how to guard it."""
+    if isinstance(key, tuple):
+        part, domain, missing = key
+    else:
+        part, domain, missing = "", "", str(key)
+    domains = _names_of(driver, device, part)
+    if domain and domain not in domains:
+        near = difflib.get_close_matches(domain, domains, 1, 0.6)
+        if near:
+            return f"did you mean the domain '{near[0]}'?"
+        owners = [other for other, names in domains.items() if missing in names]
+        if owners:
+            return f"'{missing}' is in the domain '{owners[0]}'"
+    candidates = domains.get(domain) or {name for names in domains.values() for name in names}
+    near = difflib.get_close_matches(missing, sorted(candidates), 1, 0.6)
+    if near and near[0] != missing:
+        return f"did you mean '{near[0]}'?"
+    return f"guard it: '{missing}' in device.{part or 'attributes'}[…] && …, or .?{missing}.orValue(…)"
 
 
-def _position(error: Exception) -> str:
-    line, column = getattr(error, "line", None), getattr(error, "column", None)
-    return f" at line {line}, column {column}" if line and column else ""
-
-
-def _message(error: Exception) -> str:
-    text = str(error.args[0]) if error.args else type(error).__name__
-    # It shows the whole environment after the name that it does not know.
-    text = text.partition(" (in activation")[0]
-    return next((line.strip() for line in text.splitlines() if line.strip()), text)
+def _names_of(driver: str, device: Device | Mapping[str, Any], part: str) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for which in (part,) if part else ("attributes", "capacity"):
+        values = getattr(device, which) if isinstance(device, Device) else device.get(which) or {}
+        for full in values:
+            domain, slash, name = full.partition("/")
+            if slash:
+                found.setdefault(domain, set()).add(name)
+            else:
+                found.setdefault(driver, set()).add(full)
+    return found

@@ -51,7 +51,7 @@ class Maker:
         self.taints = self.chance(0.3)
         self.conditions = self.chance(0.15)
         self.groups = self.counters and self.chance(0.2)
-        self.uniform = self.chance(0.5)
+        self.uniform = self.chance(0.6)
 
     def chance(self, share: float) -> bool:
         return self.r.random() < share
@@ -93,7 +93,8 @@ class Maker:
     # --- slices ---------------------------------------------------------------------------------------
 
     def pools(self) -> list[tuple[str, str]]:
-        known = [(driver, pool) for driver in DRIVERS for pool in ("p", "node-1", "q-10", "q-9")]
+        drivers = DRIVERS[:1] if self.uniform else DRIVERS
+        known = [(driver, pool) for driver in drivers for pool in ("p", "node-1", "q-10", "q-9")]
         return self.r.sample(known, self.r.choice((1, 1, 1, 2, 2, 3)))
 
     def pool(self, driver: str, pool: str) -> list[JSON]:
@@ -111,8 +112,7 @@ class Maker:
             slices.append({**where, "devices": devices})
             if self.chance(0.06):
                 slices[-1]["skipNodeOperations"] = ["Prepare"]
-        for content in extra:
-            slices.append({**self.mixed(reach), **content})
+        slices += [{**self.mixed(reach), **content} for content in extra]
         total = len(slices) if self.chance(0.95) else len(slices) + 1
         found = [
             self.slice(name, driver, pool, generation, total, content)
@@ -277,7 +277,7 @@ class Maker:
         for request in requests:
             names += [f"{request['name']}/{sub['name']}" for sub in request.get("firstAvailable", ())]
         devices: JSON = {"requests": requests}
-        if self.chance(0.4):
+        if self.chance(0.3):
             devices["constraints"] = [self.constraint(names) for _ in range(self.r.choice((1, 1, 2)))]
         if self.chance(0.3):
             devices["config"] = [
@@ -318,17 +318,18 @@ class Maker:
         return {"name": name, "exactly": body}
 
     def body(self) -> JSON:
-        found: JSON = {"deviceClassName": self.r.choice(("any", "any", "a", "a", "b"))}
+        names = ("any", "a") if self.uniform else ("any", "any", "any", "a", "b")
+        found: JSON = {"deviceClassName": self.r.choice(names)}
         if self.chance(0.03):
             found["deviceClassName"] = self.r.choice(("numa", "none", "any"))
         if self.chance(0.1):
             found["allocationMode"] = "All"
         else:
             found["allocationMode"] = "ExactCount"
-            found["count"] = self.r.choice((1, 1, 1, 1, 2, 3))
-            if self.chance(0.03):
+            found["count"] = self.r.choice((1, 1, 1, 1, 2, 2, 3))
+            if self.chance(0.02):
                 found["count"] = self.r.choice((16, 20, 31, 33))
-        if self.chance(0.4):
+        if self.chance(0.3):
             expressions = [self.expression() for _ in range(self.r.choice((1, 1, 2)))]
             found["selectors"] = [{"cel": {"expression": text}} for text in expressions]
         if self.taints and self.chance(0.6):
@@ -373,7 +374,7 @@ class Maker:
         for item in slices:
             spec = item["spec"]
             for device in spec.get("devices", ()):
-                if not self.chance(0.12):
+                if not self.chance(0.08):
                     continue
                 known = {"driver": spec["driver"], "pool": spec["pool"]["name"], "device": device["name"]}
                 if device.get("allowMultipleAllocations") and self.chance(0.8):

@@ -1,0 +1,176 @@
+"""Compiling: parse, check, plan; then evaluating on one device."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from dracore.model.device import Device
+from dracore.model.names import EXPRESSION_LIMIT
+from dracore.selectors import costs, types
+from dracore.selectors.attributes import COST, DEVICE, Run
+from dracore.selectors.checker import check
+from dracore.selectors.device import activation
+from dracore.selectors.environment import Environment
+from dracore.selectors.faults import CompileError, Crash, Fault, Issues, Stopped
+from dracore.selectors.parser import parse
+from dracore.selectors.planner import plan
+from dracore.selectors.tree import Call, Node, walk
+from dracore.selectors.types import Type
+from dracore.selectors.validate import validate
+from dracore.selectors.values import Optional, type_name
+
+TOO_DEEP = "nested too deeply"
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A compiled expression; evaluating it changes nothing, so threads may share it."""
+
+    text: str
+    type: Type
+    tree: Node
+    environment: Environment
+    macros: frozenset[str]
+    run: Run = field(repr=False)
+    size: int = field(repr=False)
+
+    def evaluate(self, device: Mapping[str, Any]) -> tuple[Any, int]:
+        """The value for a value of ``device``, and what it cost.
+
+        :raises Fault: it fails.
+        """
+        frame: list[Any] = [None] * self.size
+        frame[COST], frame[DEVICE] = 0, device
+        try:
+            value = self.run(frame)
+            if frame[COST] > costs.LIMIT:
+                raise Stopped
+        except Crash as crash:
+            fault = Fault(f"internal error: {crash}")
+            fault.cost = frame[COST]
+            raise fault from None
+        except Stopped:
+            raise Spent(frame[COST]) from None
+        except Fault as fault:
+            fault.cost = frame[COST]
+            if frame[COST] > costs.LIMIT:
+                raise Spent(frame[COST]) from None
+            raise
+        return value, frame[COST]
+
+    def libraries(self) -> dict[str, tuple[int, int]]:
+        """The libraries beyond the standard that the expression uses, and since when Kubernetes has them."""
+        from dracore.selectors.environment import since
+
+        used = {name if name != "lists" else "extended lists" for name in self.macros if name != "standard"}
+        functions = self.environment.functions
+        for node in walk(self.tree):
+            if isinstance(node, Call):
+                ids = set(node.overloads)
+                used |= {each.library for each in functions.get(node.name, ()) if each.id in ids}
+        return {name: since(name) for name in sorted(used - {"standard"})}
+
+
+class Spent(Fault):
+    """The evaluation was stopped at its cost limit."""
+
+    def __init__(self, cost: int) -> None:
+        super().__init__("operation cancelled: actual cost limit exceeded")
+        self.cost = cost
+
+
+def build(text: str, environment: Environment) -> Program:
+    """Compiles an expression for an environment.
+
+    :raises CompileError: in the API server's words.
+    """
+    if len(text) > EXPRESSION_LIMIT or len(text.encode("utf-8", "surrogatepass")) > EXPRESSION_LIMIT:
+        raise CompileError(text[:400], f"longer than {EXPRESSION_LIMIT} bytes, the API's limit")
+    try:
+        return _with_room(lambda: _build(text, environment), _looks_deep(text))
+    except RecursionError:
+        raise CompileError(text, TOO_DEEP) from None
+
+
+def _build(text: str, environment: Environment) -> Program:
+    issues = Issues(text)
+    tree, macros = parse(text, environment.macros)
+    check(tree, environment, issues)
+    if not issues:
+        validate(tree, issues)
+    if issues:
+        raise CompileError(text, f"compilation failed: {issues.render()}", issues.sorted())
+    if tree.type not in (types.BOOL, environment.attribute):
+        raise CompileError(text, f"must evaluate to bool or the unknown type, not {tree.type.declared()}")
+    try:
+        run, size = plan(tree, environment)
+    except Fault as fault:
+        raise CompileError(text, f"program instantiation failed: {fault.message}") from None
+    return Program(text, tree.type, tree, environment, frozenset(macros), run, size)
+
+
+def _looks_deep(text: str) -> bool:
+    """Whether brackets lie so deep that the caller's stack may not have room enough."""
+    return sum(map(text.count, "([{")) > 40
+
+
+def _with_room(work: Callable[[], _T], deep: bool) -> _T:
+    """Runs `work`, for deep expressions in a thread: there the whole recursion limit is left.
+
+    The limit itself belongs to the whole process and is not touched.
+    """
+    if not deep:
+        return work()
+    outcome: list[Any] = []
+
+    def target() -> None:
+        try:
+            outcome.extend((True, work()))
+        except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
+            outcome.extend((False, error))
+
+    thread = threading.Thread(target=target, name="dracore-selector", daemon=True)
+    thread.start()
+    thread.join()
+    if outcome[0]:
+        return outcome[1]  # type: ignore[no-any-return]
+    raise outcome[1]
+
+
+def matches(program: Program, driver: str, device: Device | Mapping[str, Any]) -> tuple[bool, int]:
+    """Whether the expression is true for a device, and what that cost.
+
+    :raises Fault: it fails, or gives neither true nor false.
+    """
+    seen = activation(driver, device)
+    try:
+        value, cost = _with_room(lambda: program.evaluate(seen), _looks_deep(program.text))
+    except RecursionError:
+        raise Fault(TOO_DEEP) from None
+    held = value.value if value.__class__ is Optional and value.present else value
+    if held.__class__ is not bool:
+        fault = Fault(
+            f"CEL result of type {type_name(value)} could not be converted to bool: {_not_bool(held)}"
+        )
+        fault.cost = cost
+        raise fault
+    return held, cost
+
+
+def _not_bool(value: Any) -> str:
+    """The API server's words for a result that is neither true nor false."""
+    name = type_name(value)
+    if name in ("int", "uint"):
+        return f"unsupported type conversion from '{name}' to bool"
+    if name == "string":
+        return "unsupported native conversion from string to 'bool'"
+    if name == "type":
+        return "type conversion not supported for 'type'"
+    shown = {"double": "Double", "bytes": "Bytes", "list": "list", "map": "map"}.get(name)
+    if shown is None:
+        shown = f"'{name.rpartition('.')[2]}'"
+    return f"type conversion error from {shown} to 'bool'"
