@@ -96,6 +96,12 @@ def _show(content: dict[str, Any]) -> None:
         )
     wrong = [f"{driver['name']}: {text}" for driver in content["drivers"] for text in driver["degradations"]]
     wrong += content["problems"]
+    wrong += [
+        f"{check['plugin']}: {check['name']}: {check['message']}"
+        + (f"; {check['fix']}" if check["fix"] else "")
+        for check in content["checks"]
+        if not check["ok"]
+    ]
     click.echo("\nNot as it should be" if wrong else "\nNothing is wrong.")
     for text in wrong:
         click.echo(f"  {text}")

@@ -21,7 +21,7 @@ from dracore.plugins import Plugins
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What one driver would offer. `complete` is False where a plugin gave no answer in time."""
+    """What one driver would offer. `complete` is False where a plugin failed, or gave no answer in time."""
 
     pools: tuple[Pool, ...]
     problems: tuple[Problem, ...]
@@ -55,12 +55,12 @@ def look(
             inventory.start()
         return {
             driver: Look(
-                pools=tuple(inventory.pools()) if complete else (),
+                pools=tuple(inventory.pools()) if answered else (),
                 problems=tuple(inventory.problems()),
-                complete=complete,
+                complete=answered and all(plugin.state != "failed" for plugin in inventory.status()),
             )
             for driver, inventory in inventories.items()
-            for complete in [inventory.wait_ready(timeout)]
+            for answered in [inventory.wait_ready(timeout)]
         }
     finally:
         for inventory in reversed(inventories.values()):

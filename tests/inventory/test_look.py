@@ -44,6 +44,7 @@ def test_a_plugin_that_would_change_the_node_is_told_so(plugin: Any) -> None:
     plugins = Plugins.of({"p": plugin(dra_discover=lambda ctx: ctx.hold(Mode()))})
     (one,) = look(plugins, "n1").values()
     assert one.pools[0].devices == ()
+    assert not one.complete
     assert "nothing may change while devices are only looked at (set a mode)" in str(one.problems[0])
 
 

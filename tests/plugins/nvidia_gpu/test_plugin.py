@@ -252,3 +252,14 @@ def test_an_unknown_simulated_node_is_one_clear_error(node):
         node("dgx-h10")
     assert "did you mean dgx-h100" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_help_of_every_simulator_command_needs_no_folder():
+    (sim,) = plugin.dra_commands()
+    for name in sim.commands:
+        done = CliRunner().invoke(sim, [name, "--help"])
+        assert done.exit_code == 0, done.output
+        assert "Usage:" in done.output
+    done = CliRunner().invoke(sim, ["show"])
+    assert done.exit_code == 2
+    assert "Missing option '--state-dir'" in done.output

@@ -36,11 +36,10 @@ class _Group(click.Group):
 @click.option(
     "--state-dir",
     type=click.Path(path_type=Path),
-    required=True,
-    help="Folder of the simulated node: stateDir of the simulation section.",
+    help="Folder of the simulated node: stateDir of the simulation section.  [required]",
 )
 @click.pass_context
-def main(ctx: click.Context, state_dir: Path) -> None:
+def main(ctx: click.Context, state_dir: Path | None) -> None:
     """Looks at a simulated NVIDIA node and changes it while a driver runs on it.
 
     GPU is a position (0, 1, …), a uuid or a PCI address.
@@ -48,12 +47,20 @@ def main(ctx: click.Context, state_dir: Path) -> None:
     ctx.obj = state_dir
 
 
+def _folder(ctx: click.Context) -> Path:
+    """Asked for when a command runs: its ``--help`` needs no folder."""
+    if ctx.obj is None:
+        raise click.UsageError("Missing option '--state-dir', which comes before the command.", ctx)
+    folder: Path = ctx.obj
+    return folder
+
+
 def _node(run: Callable[..., Any]) -> Callable[..., Any]:
     """Gives the command the prepared simulation."""
 
-    @click.pass_obj
-    def wrapped(state_dir: Path, /, **options: Any) -> Any:
-        return run(Simulation.existing(state_dir), **options)
+    @click.pass_context
+    def wrapped(ctx: click.Context, /, **options: Any) -> Any:
+        return run(Simulation.existing(_folder(ctx)), **options)
 
     wrapped.__name__, wrapped.__doc__ = run.__name__, run.__doc__
     return wrapped
@@ -62,10 +69,10 @@ def _node(run: Callable[..., Any]) -> Callable[..., Any]:
 @main.command()
 @click.argument("node")
 @click.option("--boot-id-file", type=click.Path(path_type=Path), default=BOOT_ID, show_default=True)
-@click.pass_obj
-def prepare(state_dir: Path, node: str, boot_id_file: Path) -> None:
+@click.pass_context
+def prepare(ctx: click.Context, node: str, boot_id_file: Path) -> None:
     """Makes the node NODE (a known name or a file) in the folder, as the driver does when it starts."""
-    Simulation(node, state_dir, boot_id_file).prepare()
+    Simulation(node, _folder(ctx), boot_id_file).prepare()
 
 
 @main.command()
