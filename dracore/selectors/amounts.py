@@ -75,7 +75,7 @@ def amount(text: str) -> Amount:
     if exponent is None:
         number = _EXPONENT.fullmatch(suffix)
         if number is None:
-            raise Fault(_WRONG)
+            raise Fault("unable to parse quantity's suffix")
         exponent = int(number[1])
     return _decimal(sign, num, denom, exponent)
 

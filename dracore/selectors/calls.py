@@ -47,6 +47,8 @@ def call(node: Call, args: list[Run], environment: Environment, constant: list[b
     if node.name == "@not_strictly_false":
         return _not_strictly_false(args[0])
     implementation = _implementation(node, environment)
+    if node.name in ("matches", "find", "findAll") and len(args) > 1 and constant[1]:
+        implementation = _prepared(implementation)
     overload = node.overloads[0] if len(node.overloads) == 1 else ""
     cost = costs.of_call(node.name, overload)
     # A constant pattern, or a choice between overloads, makes a call that gives up at the first argument.
@@ -228,6 +230,18 @@ def _certain(node: Node, wanted: Type) -> bool:
     return isinstance(node, Literal) or (
         isinstance(node, Call) and node.type == wanted and not wanted.params and node.name in _SURE
     )
+
+
+def _prepared(run: Callable[..., Any]) -> Callable[..., Any]:
+    """A call with a constant pattern says less about arguments of wrong types."""
+
+    def prepared(*values: Any) -> Any:
+        try:
+            return run(*values)
+        except Fault as fault:
+            raise Fault(NO_OVERLOAD) if fault.message.startswith(NO_OVERLOAD) else fault
+
+    return prepared
 
 
 def _dispatched(name: str, overloads: tuple[Overload, ...]) -> Callable[..., Any]:

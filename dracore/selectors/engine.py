@@ -172,5 +172,5 @@ def _not_bool(value: Any) -> str:
         return "type conversion not supported for 'type'"
     shown = {"double": "Double", "bytes": "Bytes", "list": "list", "map": "map"}.get(name)
     if shown is None:
-        shown = f"'{name.rpartition('.')[2]}'"
+        shown = f"'{name.rpartition('.')[2].removeprefix('Named')}'"
     return f"type conversion error from {shown} to 'bool'"

@@ -53,7 +53,11 @@ class Environment:
     @cached_property
     def libraries(self) -> tuple[Library, ...]:
         """Those of this environment, oldest first."""
-        return tuple(library for library in _libraries() if self._has(library))
+        found = [library for library in _libraries() if self._has(library)]
+        if self.everything or self.version >= (1, 37):
+            # There the lists library is the newest, and the order decides between overloads.
+            found.sort(key=lambda library: library.name == "lists")
+        return tuple(found)
 
     @cached_property
     def functions(self) -> Mapping[str, tuple[Overload, ...]]:
@@ -89,6 +93,8 @@ _TYPES: dict[str, Type] = {
         kind.kind: kind
         for kind in (types.BOOL, types.BYTES, types.DOUBLE, types.INT, types.STRING, types.UINT)
     },
+    "duration": types.DURATION,
+    "timestamp": types.TIMESTAMP,
     "google.protobuf.Duration": types.DURATION,
     "google.protobuf.Timestamp": types.TIMESTAMP,
     "list": types.list_of(types.param("A")),

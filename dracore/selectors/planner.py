@@ -110,6 +110,8 @@ class Planner:
 
     def _ident(self, node: Ident) -> Plan:
         if node.constant is not None:
+            if node.constant.name in ("duration", "timestamp"):
+                raise Fault(f"reference to undefined type: {node.constant.name}")
             return Constant(node.constant)
         for scope in reversed(self._scopes):
             if node.name in scope:
@@ -309,16 +311,21 @@ def _either(left: Run, right: Run, *, unwrap: bool) -> Run:
     return choose
 
 
+def _member(value: Any) -> Any:
+    """Numbers are equal across their types; true is no number."""
+    return to_key(value) if value.__class__ is bool else value
+
+
 def _membership(item: Run, values: list[Any]) -> Plan | None:
     """``x in [constants]`` as a look-up, where the API server makes it one; it costs nothing."""
     if not values:
         return Constant(False)
     if not all(isinstance(value, _PRIMITIVE) for value in values):
         return None
-    known = frozenset(map(to_key, values))
+    known = frozenset(map(_member, values))
 
     def test(frame: list[Any]) -> bool:
         value = item(frame)
-        return isinstance(value, _PRIMITIVE) and to_key(value) in known
+        return isinstance(value, _PRIMITIVE) and _member(value) in known
 
     return test

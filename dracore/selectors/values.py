@@ -84,6 +84,8 @@ def to_key(value: Any) -> Any:
         return value
     if kind is bool:
         return _TRUE if value else _FALSE
+    if kind is float:
+        return (value,)  # no whole number finds a double, though a double finds a whole number
     try:
         hash(value)
     except TypeError:
@@ -93,7 +95,9 @@ def to_key(value: Any) -> Any:
 
 def from_key(key: Any) -> Any:
     """The value that a key of a dict stands for."""
-    return key.value if key.__class__ is Key else key
+    if key.__class__ is Key:
+        return key.value
+    return key[0] if key.__class__ is tuple else key
 
 
 _NAMES: dict[type, str] = {
@@ -186,8 +190,15 @@ def same(one: Any, other: Any) -> bool:
 def _lists_equal(one: list[Any], other: list[Any]) -> bool:
     if len(one) != len(other):
         return False
-    # An element that cannot be compared makes the lists different, not wrong.
-    return all(map(same, one, other))
+    return all(map(_not_different, one, other))
+
+
+def _not_different(one: Any, other: Any) -> bool:
+    """Elements that cannot be compared at all do not make their lists different: a quirk of cel-go."""
+    try:
+        return equals(one, other)
+    except Fault:
+        return True
 
 
 def _maps_equal(one: dict[Any, Any], other: dict[Any, Any]) -> bool:
@@ -201,7 +212,7 @@ def _maps_equal(one: dict[Any, Any], other: dict[Any, Any]) -> bool:
             found = EMPTY
         else:
             return False
-        if not same(value, found):
+        if not _not_different(value, found):
             return False
     return True
 
@@ -248,8 +259,10 @@ def find(container: dict[Any, Any], key: Any, *, open_domains: bool = True) -> A
     kind = key.__class__
     if kind is str:
         found = container.get(key, MISSING)
-    elif kind is float and not (math.isfinite(key) and key == int(key)):
-        found = MISSING
+    elif kind is float:
+        found = container.get((key,), MISSING)
+        if found is MISSING and math.isfinite(key) and key == int(key):
+            found = container.get(int(key), MISSING)
     else:
         found = container.get(to_key(key), MISSING)
     if found is MISSING and open_domains and container.__class__ is Domains:

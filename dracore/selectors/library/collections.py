@@ -26,7 +26,7 @@ from dracore.selectors.values import (
     type_name,
 )
 
-_LONGEST = 1 << 20
+_LONGEST = 1_000_000
 _ORDERED = (bool, int, UInt, float, str, bytes, Duration, Timestamp)
 
 
@@ -190,7 +190,7 @@ def count(size: int) -> list[int]:
     if size < 0:
         raise Fault(f"lists.range: size must be non-negative, got {size}")
     if size > _LONGEST:
-        raise Stopped(f"a list of {size} elements")  # costs as many units: the limit is a million
+        raise Fault(f"lists.range: size {size} exceeds maximum allowed ({_LONGEST})")
     return list(range(size))
 
 

@@ -53,12 +53,20 @@ register_size(IP, lambda ip: ip.address.max_prefixlen // 8)
 register_size(CIDR, lambda cidr: -(-cidr.length // 8))
 
 
+_ESCAPED = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"})
+
+
+def _quoted(text: str) -> str:
+    """A text in quotes, as Go shows it."""
+    return f'"{text.translate(_ESCAPED)}"'
+
+
 def _parse(text: str) -> _Address:
     """An address without a zone; Go reads the same ones as Python but for IPv4 inside IPv6."""
     try:
         return ipaddress.ip_address(text)
     except ValueError:
-        raise Fault(f'ParseAddr("{text}"): {_why(text)}') from None
+        raise Fault(f"ParseAddr({_quoted(text)}): {_why(text)}") from None
 
 
 def _why(text: str) -> str:
@@ -70,7 +78,7 @@ def _why(text: str) -> str:
         return "unable to parse IP"
     fields = digits = value = 0
     for index, character in enumerate(text):
-        rest = f' (at "{text[index:]}")'
+        rest = f" (at {_quoted(text[index:])})"
         if "0" <= character <= "9":
             if digits == 1 and value == 0:
                 return "IPv4 field has octet with leading zero"
@@ -93,13 +101,13 @@ def ip(text: str) -> IP:
     try:
         address = _parse(text)
     except Fault as fault:
-        message = f'IP Address "{text}" parse error during conversion from string: {fault.message}'
+        message = f"IP Address {_quoted(text)} parse error during conversion from string: {fault.message}"
         raise Fault(message) from None
     if isinstance(address, ipaddress.IPv6Address):
         if address.scope_id is not None:
-            raise Fault(f'IP address "{text}" with zone value is not allowed')
+            raise Fault(f"IP address {_quoted(text)} with zone value is not allowed")
         if address.ipv4_mapped is not None:
-            raise Fault(f'IPv4-mapped IPv6 address "{text}" is not allowed')
+            raise Fault(f"IPv4-mapped IPv6 address {_quoted(text)} is not allowed")
     return IP(address)
 
 
@@ -107,7 +115,7 @@ def cidr(text: str) -> CIDR:
     """The network that `text` says."""
     head, slash, length = text.rpartition("/")
     failed = "network address parse error during conversion from string: " * 2
-    failed += f'netip.ParsePrefix("{text}"): '
+    failed += f"netip.ParsePrefix({_quoted(text)}): "
     if not slash:
         raise Fault(f"{failed}no '/'")
     try:
@@ -123,7 +131,7 @@ def cidr(text: str) -> CIDR:
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
         raise Fault(
             "network address parse error during conversion from string: "
-            f'IPv4-mapped IPv6 address "{text}" is not allowed'
+            f"IPv4-mapped IPv6 address {_quoted(text)} is not allowed"
         )
     return CIDR(address, int(length))
 
@@ -198,7 +206,7 @@ _HOST = re.compile(r"[A-Za-z0-9\-_.~!$&'()*+,;=:\[\]<>\"%]*|[^\x00-\x7f]*", re.A
 
 
 def _invalid(text: str, reason: str) -> Fault:
-    return Fault(f'URL parse error during conversion from string: parse "{text}": {reason}')
+    return Fault(f"URL parse error during conversion from string: parse {_quoted(text)}: {reason}")
 
 
 def url(text: str) -> URL:

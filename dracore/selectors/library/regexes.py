@@ -50,7 +50,7 @@ def pattern(text: str) -> Any:
 def matches(text: Any, regex: Any) -> bool:
     """Whether the pattern is found anywhere in the text."""
     if text.__class__ is not str:
-        raise Fault(NO_OVERLOAD)
+        raise Fault(f"{NO_OVERLOAD}: matches")
     if regex.__class__ is not str:
         raise Fault(NO_OVERLOAD)
     return pattern(regex).search(text) is not None

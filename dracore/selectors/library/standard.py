@@ -174,8 +174,13 @@ def size(value: Any) -> int:
 # --- conversions ------------------------------------------------------------------------------------------
 
 _INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
+_DIGITS = r"\d(?:_?\d)*"
 _DOUBLE = re.compile(
-    r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|inf|infinity|nan)", re.ASCII | re.IGNORECASE
+    rf"[+-]?(?:(?:{_DIGITS}\.?(?:{_DIGITS})?|\.{_DIGITS})(?:e[+-]?{_DIGITS})?|inf|infinity|nan)",
+    re.ASCII | re.IGNORECASE,
+)
+_HEX_DOUBLE = re.compile(
+    r"[+-]?0x(?:[0-9a-f]+\.?[0-9a-f]*|\.[0-9a-f]+)p[+-]?\d{1,6}", re.ASCII | re.IGNORECASE
 )
 _TRUE, _FALSE = ("1", "t", "T", "TRUE", "true", "True"), ("0", "f", "F", "FALSE", "false", "False")
 
@@ -230,6 +235,11 @@ def to_double(value: Any) -> float:
         return value  # type: ignore[no-any-return]
     if kind is int or kind is UInt:
         return float(value)
+    if kind is str and len(value) < 1000 and _HEX_DOUBLE.fullmatch(value):
+        try:
+            return float.fromhex(value)
+        except OverflowError:
+            raise conversion_error(value, "double") from None
     if kind is str and len(value) < 1000 and _DOUBLE.fullmatch(value):
         result = float(value)
         if not math.isinf(result) or "n" in value.lower():
