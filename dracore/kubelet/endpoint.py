@@ -73,6 +73,8 @@ class DriverEndpoint:
             self._few_threads,
             what="registration socket",
         )
+        self.problem = ""
+        """Why a socket that somebody removed cannot be made again, for status."""
         self._stop = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name=f"{driver}-sockets", daemon=True)
 
@@ -132,15 +134,16 @@ class DriverEndpoint:
             self._watcher.join()
 
     def _watch(self) -> None:
-        said = ""
         while not self._stop.wait(LOOK_SECONDS):
             try:
+                if self._reg.missing():
+                    self.registration.lost()  # first: the kubelet registers anew as soon as it is back
                 for server in (self._dra, self._reg):
                     # Not between drain() and stop(): the registration socket is meant to be gone.
                     if not self._stop.is_set() and server.repair():
                         _log.warning("somebody removed our socket; made again", path=str(server.path))
-                said = ""
+                self.problem = ""
             except SocketError as error:
-                if str(error) != said:
-                    said = str(error)
-                    _log.error("the socket cannot be made again", driver=self.driver, error=said)
+                if str(error) != self.problem:
+                    self.problem = str(error)
+                    _log.error("the socket cannot be made again", driver=self.driver, error=self.problem)

@@ -65,6 +65,15 @@ class RegistrationService:
             },
         )
 
+    def lost(self) -> None:
+        """The registration socket is gone, so the kubelet has let go of the driver."""
+        with self._lock:
+            if not self._state.registered:
+                return
+            self._state = state = RegistrationState()
+        if self._on_status is not None:
+            self._on_status(state)
+
     def _notify(self, request: Any, context: Any) -> Any:
         state = RegistrationState(
             request.plugin_registered, "" if request.plugin_registered else request.error

@@ -26,6 +26,9 @@ from dracore.kubelet import names
 
 Liveness: TypeAlias = Literal["live", "dead", "absent"]
 
+REBIND_GRACE = 60.0
+"""Seconds for the calls of a server whose socket was removed; the kubelet waits for none that long."""
+
 CONNECT_TIMEOUT = 1.0
 """Seconds; a unix socket accepts or refuses at once unless its backlog is full."""
 
@@ -58,6 +61,10 @@ class SocketServer:
         make_folder(self.path.parent, self._what)
         for path in (self.path, self._hidden):
             self._clear(path)
+        self._bind()
+        self.show()
+
+    def _bind(self) -> None:
         server = grpc.server(self._pool)
         for handler in self._handlers:
             server.add_generic_rpc_handlers((handler,))
@@ -68,10 +75,9 @@ class SocketServer:
                 "the socket cannot be bound", where=f"{self._what} {self.path}", fix="look at its folder"
             ) from error
         server.start()
-        self._server = server
         found = os.lstat(self._hidden)
         self._inode = (found.st_dev, found.st_ino)
-        self.show()
+        self._server = server
 
     def show(self) -> bool:
         """Makes the public name appear where it is missing; True where it was made now."""
@@ -90,9 +96,30 @@ class SocketServer:
             ) from error
         return True
 
+    def missing(self) -> bool:
+        """Whether somebody removed the public name."""
+        return self._shown and not self.path.exists()
+
     def repair(self) -> bool:
-        """Shows the socket again where somebody removed it; True where it had to."""
-        return self._shown and not self.path.exists() and self.show()
+        """Shows the socket again where somebody removed it; True where it had to.
+
+        Where the whole folder was removed (``kubeadm reset``) and is there again, a new server is bound;
+        calls that the old one has begun are answered.
+
+        :raises SocketError: it cannot be made again now.
+        """
+        if not self.missing():
+            return False
+        if not os.path.lexists(self._hidden):
+            if not self.path.parent.is_dir():
+                raise SocketError(
+                    f"the folder {self.path.parent} was removed",
+                    where=f"{self._what} {self.path}",
+                    fix="it is served again as soon as the kubelet has made the folder",
+                )
+            self._server.stop(REBIND_GRACE)  # closes its listener, and answers what it has begun
+            self._bind()
+        return self.show()
 
     def hide(self) -> None:
         """Removes the public name if it is still ours; running calls go on."""

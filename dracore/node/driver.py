@@ -41,6 +41,11 @@ if TYPE_CHECKING:
 PLUGINS_SECONDS = 10.0
 """How long recovery waits for the first start of the plugins, whose sessions it needs; then it goes on."""
 
+DISPLACED = (
+    "the journal was moved or deleted under the running process: what it prepares now will be unknown after its "
+    "end; put the file back or restart dracore"
+)
+
 _log = structlog.get_logger(__name__)
 
 
@@ -205,6 +210,13 @@ class DriverNode:
         )
         self._reconciler.start()
 
+    def check(self) -> list[str]:
+        """What makes this driver unfit, by really asking; empty: nothing."""
+        found = self.endpoint.check()
+        if self._journal is not None and self._journal.displaced():
+            found.append(f"{self.name}: {DISPLACED}")
+        return found
+
     def drain(self) -> None:
         """Answers what runs; then the kubelet is told to go."""
         self.endpoint.drain()
@@ -275,9 +287,18 @@ class DriverNode:
             f"device {pool}/{name} is tainted while a claim has it: {text}"
             for (pool, name), text in sorted(self.inventory.drifted().items())
         ]
-        refusal = self.endpoint.registration.state.error
-        if refusal:
-            found.append(f"the kubelet refuses the registration: {refusal}")
+        registration = self.endpoint.registration.state
+        if registration.error:
+            found.append(f"the kubelet refuses the registration: {registration.error}")
+        elif not registration.registered:
+            found.append(
+                "the kubelet has not registered this driver yet, so nothing is published: it must run here, "
+                f"and look for plugins in {self._shared.configuration.kubelet.registry_dir}"
+            )
+        if self.endpoint.problem:
+            found.append(self.endpoint.problem)
+        if self._journal is not None and self._journal.displaced():
+            found.append(DISPLACED)
         status = self.publish_status()
         return found + list(status.degradations if status else ())
 

@@ -146,7 +146,7 @@ class NodePlugin:
 
     def health(self) -> list[str]:
         """What the kubelet would find wrong, by really asking."""
-        return [text for driver in self.drivers for text in driver.endpoint.check()]
+        return [text for driver in self.drivers for text in driver.check()]
 
     def status(self) -> JSON:
         """What ``dracore status -o json`` shows."""

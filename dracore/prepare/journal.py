@@ -80,6 +80,8 @@ class Journal:
         self._queue: deque[_Work[Any]] = deque()
         self._pid = os.getpid()
         self._closed = False
+        found = path.stat()
+        self._place = (found.st_dev, found.st_ino)
 
     @classmethod
     def open(
@@ -135,6 +137,14 @@ class Journal:
             reports.event("JournalDamaged", saved.summary())
             reports.count("journal_damaged_total")
         return cls(writer, reader, guard, path, seam=seam, clock=clock, salvaged=saved, fresh=fresh)
+
+    def displaced(self) -> bool:
+        """Whether the file is not in its place any more: it was moved or deleted while it is open here."""
+        try:
+            found = self.path.stat()
+        except OSError:
+            return True
+        return (found.st_dev, found.st_ino) != self._place
 
     def close(self) -> None:
         """Closes the files. A process that is killed instead loses nothing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from dracore.kubelet import endpoint as endpoint_module
+from dracore.kubelet.registration import RegistrationState
 from dracore.model.answer import Call, PreparedResult
 from dracore.model.claim import ClaimRef
 
@@ -51,6 +53,44 @@ def test_a_socket_that_somebody_deletes_comes_back(serve: Serve, monkeypatch: py
         path.unlink()
         until(path.exists)
     assert served.endpoint.check() == []
+
+
+def test_folders_that_somebody_deletes_are_served_again(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endpoint_module, "LOOK_SECONDS", 0.02)
+    served = serve()
+    served.notify(True)
+    inside, finish = threading.Event(), threading.Event()
+
+    def work(ref: ClaimRef, call: Call) -> Sequence[PreparedResult]:
+        if ref.uid == "slow":
+            inside.set()
+            assert finish.wait(20)
+        return ()
+
+    served.engine.prepare_work = work
+    paths = served.endpoint.paths
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(served.prepare, "slow", timeout=30)
+        assert inside.wait(10)
+        for path in paths.dra.parent, paths.registration.parent:
+            shutil.rmtree(path)
+        until(lambda: served.endpoint.problem)
+        assert "was removed" in served.endpoint.problem
+        assert served.endpoint.registration.state == RegistrationState(), "the kubelet has let go"
+        assert [state.registered for state in served.states] == [True, None]
+        for path in paths.dra.parent, paths.registration.parent:
+            path.mkdir()
+        until(lambda: not served.endpoint.problem and paths.registration.exists())
+        assert served.endpoint.check() == []
+        served.notify(True)
+        assert served.endpoint.registration.state.registered
+        assert served.prepare("new").claims["new"].error == ""
+        finish.set()
+        assert slow.result(20).claims["slow"].error == "", "a call that was running is answered"
+    served.endpoint.stop()
+    assert list(paths.dra.parent.iterdir()) == list(paths.registration.parent.iterdir()) == []
 
 
 def test_stop_leaves_no_socket(serve: Serve) -> None:

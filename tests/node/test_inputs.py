@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import urllib.error
+import urllib.request
 from typing import Any
 
 import pytest
@@ -92,6 +94,40 @@ def test_no_credentials(world: Any) -> None:
     assert process.status()["problems"] == []
 
 
+def test_a_kubelet_that_does_not_register_the_driver(world: Any) -> None:
+    world.kubelet.stop()
+    process = world.process()
+
+    def degradations() -> list[str]:
+        status = process.status()
+        return status["drivers"][0]["degradations"] if status else []
+
+    (text,) = world.until(degradations, "the problem")
+    assert "the kubelet has not registered this driver yet, so nothing is published" in text
+    assert str(world.kubelet.registry_dir) in text
+    world.kubelet.start()
+    world.until(process.registered, "registration")
+    world.until(world.slices, "slices")
+    assert degradations() == []
+
+
+def test_a_journal_that_is_moved_away_is_noticed(world: Any) -> None:
+    process = world.ready(world.configure(observe={"port": 0}))
+    (line,) = world.until(lambda: process.said("metrics and health"), "the port")
+    journal = world.kubelet.plugins_dir / TOYS / "journal.db"
+    journal.rename(journal.with_name("moved"))
+    (text,) = process.status()["drivers"][0]["degradations"]
+    assert "the journal was moved or deleted under the running process" in text
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(f"http://127.0.0.1:{line['port']}/healthz", timeout=20)
+    with caught.value:
+        assert caught.value.code == 503
+    journal.with_name("moved").rename(journal)
+    with urllib.request.urlopen(f"http://127.0.0.1:{line['port']}/healthz", timeout=20) as answer:
+        assert answer.read() == b"ok\n"
+    assert process.status()["drivers"][0]["degradations"] == []
+
+
 def test_a_node_object_that_comes_late(world: Any) -> None:
     process = world.process(world.configure(node="node-2"))
 
@@ -99,8 +135,7 @@ def test_a_node_object_that_comes_late(world: Any) -> None:
         status = process.status()
         return status["drivers"][0]["degradations"] if status else []
 
-    (text,) = world.until(degradations, "the problem")
-    assert "there is no node object node-2" in text
+    world.until(lambda: "there is no node object node-2" in "".join(degradations()), "the problem")
     world.api.create({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-2"}})
     world.until(world.slices, "publishing")
     world.until(lambda: not degradations(), "the end of the problem")
