@@ -9,7 +9,7 @@ from dracore.allocate.features import Features
 from dracore.allocate.matching import Matching
 from dracore.allocate.nodes import Node
 from dracore.allocate.pools import Offer, Pool, PoolState
-from dracore.allocate.shares import NotRepresentable, fits, taken
+from dracore.allocate.shares import NotRepresentable, Size, fits, taken
 from dracore.allocate.wanted import DeviceClass, Request, RequestGroup, WantedClaim
 from dracore.model.names import RESULTS_PER_CLAIM
 
@@ -33,6 +33,7 @@ class Ask:
     wanted: tuple[Offer, ...] = ()
     """The devices that ``All`` stands for."""
     verdicts: dict[Offer, bool] = field(default_factory=dict)
+    sizes: dict[Offer, Size] = field(default_factory=dict)
 
     @property
     def all_devices(self) -> bool:

@@ -7,7 +7,7 @@ claims nor hostile ones meet Python's limit of recursion.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeAlias
@@ -20,7 +20,7 @@ from dracore.allocate.held import Held
 from dracore.allocate.nodes import Node
 from dracore.allocate.pools import Offer, Pool, PoolState
 from dracore.allocate.published import DeviceId, billionths
-from dracore.allocate.shares import NotRepresentable, fits, taken
+from dracore.allocate.shares import NotRepresentable, Size, taken
 from dracore.allocate.taints import in_the_way
 from dracore.allocate.wanted import WantedClaim
 from dracore.model.names import RESULTS_PER_CLAIM
@@ -28,6 +28,9 @@ from dracore.model.quantity import Quantity
 
 NODE_OPERATIONS = "DRAOptionalNodeOperations"
 """The feature that a node declares where it can skip operations (KEP-5945)."""
+
+
+_NOTHING: Mapping[str, int] = {}
 
 
 class End(Enum):
@@ -280,23 +283,34 @@ class Search:
 
     def _amounts(self, ask: Ask, offer: Offer) -> tuple[bool, dict[str, Quantity]]:
         """Whether the device's capacity is enough, and what the request takes of it."""
-        device = offer.device
         if not self._features.consumable_capacity:
             return True, {}
-        requested = ask.request.capacity
-        if not device.capacity:
-            return not requested, {}
+        size = ask.sizes.get(offer)
+        if size is None:
+            size = ask.sizes[offer] = self._size(ask, offer)
+        if size.amounts is None:
+            return False, {}
+        device = offer.device.id
+        held, sums = self._held.shared.get(device, _NOTHING), self._sums.get(device, _NOTHING)
+        fitting = all(need + held.get(name, 0) + sums.get(name, 0) <= has for name, need, has in size.bounds)
+        return fitting, size.amounts
+
+    def _size(self, ask: Ask, offer: Offer) -> Size:
+        capacity = offer.device.capacity
         try:
-            amounts = taken(requested, device.capacity, fractional=self._features.fractional_range)
+            amounts = taken(ask.request.capacity, capacity, fractional=self._features.fractional_range)
         except NotRepresentable as error:
             raise Fatal(
                 f"claim {ask.owner}, request {ask.request.name}: checking capacity for device"
-                f" {device.id}: {error}"
+                f" {offer.device.id}: {error}"
             ) from None
-        if amounts is None:
-            return False, {}
-        used = (self._held.shared.get(device.id, {}), self._sums.get(device.id, {}))
-        return fits(amounts, device.capacity, *used), amounts
+        return Size(
+            amounts,
+            tuple(
+                (name, billionths(amount), billionths(capacity[name].value))
+                for name, amount in (amounts or {}).items()
+            ),
+        )
 
     def _share(self, device: DeviceId, amounts: dict[str, Quantity], times: int) -> None:
         self._shares[device] = self._shares.get(device, 0) + times

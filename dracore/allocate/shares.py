@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 
 from dracore.allocate.published import billionths
@@ -16,6 +17,15 @@ _LIMIT = 2**63 - 1
 
 class NotRepresentable(Exception):
     """An amount that the scheduler cannot calculate with: it ends the attempt, for all devices."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What a request takes of a device; no amounts: it cannot have it at all."""
+
+    amounts: dict[str, Quantity] | None
+    bounds: tuple[tuple[str, int, int], ...] = ()
+    """Of each capacity its name, what is taken and what there is, in billionths."""
 
 
 def taken(

@@ -1,0 +1,36 @@
+"""The answers of the released Kubernetes library, as they were written down: ours are the same.
+
+`tests/oracle/allocator/answers.py` writes them; `make cluster-test` asks the library itself, and more.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections import Counter
+from typing import Any
+
+import pytest
+from answers import FILE, digest
+from cases import case
+from compare import ask, plain
+
+PARTS = 12
+LINES: list[Any] = [json.loads(line) for line in gzip.decompress(FILE.read_bytes()).splitlines()]
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_the_same_devices_or_the_same_refusal(part: int) -> None:
+    for line in LINES[part::PARTS]:
+        asked = case(line["seed"])
+        assert digest(asked) == line["case"], "the generator has changed: write the answers anew"
+        assert plain(ask(asked, limit=3_000_000)) == line["answer"], f"seed {line['seed']}"
+
+
+def test_the_answers_are_of_all_kinds() -> None:
+    kinds = Counter(
+        "error" if "error" in line["answer"] else "fits" if line["answer"]["allocations"] else "refused"
+        for line in LINES
+    )
+    assert len(LINES) >= 1000
+    assert min(kinds["fits"], kinds["refused"], kinds["error"]) >= len(LINES) // 8
