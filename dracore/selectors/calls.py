@@ -239,7 +239,9 @@ def _prepared(run: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return run(*values)
         except Fault as fault:
-            raise Fault(NO_OVERLOAD) if fault.message.startswith(NO_OVERLOAD) else fault
+            if fault.message.startswith(NO_OVERLOAD):
+                raise Fault(NO_OVERLOAD) from None
+            raise
 
     return prepared
 

@@ -153,9 +153,8 @@ def matches(program: Program, driver: str, device: Device | Mapping[str, Any]) -
         raise Fault(TOO_DEEP) from None
     held = value.value if value.__class__ is Optional and value.present else value
     if held.__class__ is not bool:
-        fault = Fault(
-            f"CEL result of type {type_name(value)} could not be converted to bool: {_not_bool(held)}"
-        )
+        why = "optional.none() dereference" if held.__class__ is Optional else _not_bool(held)
+        fault = Fault(f"CEL result of type {type_name(value)} could not be converted to bool: {why}")
         fault.cost = cost
         raise fault
     return held, cost
