@@ -9,6 +9,13 @@ STAMP := $(VENV)/.installed
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
+# PYTHON= asks for another interpreter than the one that .venv was made with: make it anew.
+ifneq ($(origin PYTHON),file)
+ifneq ($(shell cat $(STAMP) 2>/dev/null),$(PYTHON))
+.PHONY: $(STAMP)
+endif
+endif
+
 $(STAMP): requirements/dev.txt pyproject.toml plugins/nvidia_gpu/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	  || { echo "make: '$(PYTHON)' is missing or older than Python 3.11: install Debian's python3 and python3-venv (12 or newer), or name another one: make PYTHON=python3.12"; exit 1; }
@@ -18,7 +25,7 @@ $(STAMP): requirements/dev.txt pyproject.toml plugins/nvidia_gpu/pyproject.toml
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip --quiet --disable-pip-version-check install --require-hashes -r requirements/dev.txt
 	@$(BIN)/pip --quiet --disable-pip-version-check install --no-deps --no-build-isolation -e . -e plugins/nvidia_gpu
-	@touch $@
+	@echo '$(PYTHON)' >$@
 
 demo: $(STAMP) ## devices, claims, a killed plugin and nothing lost, on this machine in a minute
 	@$(BIN)/dracore demo --node dgx-h100

@@ -23,4 +23,7 @@ def command(file: Path) -> None:
     from dracore.config import load
     from dracore.manifests import objects, render
 
-    click.echo(render(objects(load(file).plugins)), nl=False)
+    found = objects(load(file).plugins)
+    click.echo(render(found), nl=False)
+    if not found:
+        click.echo("dracore: the enabled plugins need nothing in a cluster", err=True)

@@ -83,7 +83,7 @@ def test_an_interface_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (tmp_path / "bonding_masters").write_text("")
     (device,) = nics.dra_discover(None)
     assert device == Device(
-        "eth0100", "nic", attributes={"interface": "Eth0.100", "virtual": True, "speed": -1}
+        "eth0100", "nic", attributes={"interface": "Eth0.100", "virtual": True}
     )
     assert nics.dra_prepare(device).edits.env == {"NIC_ETH0100": "Eth0.100"}
     (tmp_path / "Eth0.100/speed").unlink()

@@ -12,7 +12,9 @@ def _device(path):
     attributes = {"interface": path.name, "virtual": not (path / "device").exists()}
     for name, read in {"address": str, "mtu": int, "speed": int}.items():
         with suppress(OSError, ValueError):  # no speed without a cable: what is not known is left out
-            attributes[name] = read((path / name).read_text().strip())
+            value = read((path / name).read_text().strip())
+            if value != -1:
+                attributes[name] = value
     return Device(device_name(path.name), kind="nic", attributes=attributes)
 
 
