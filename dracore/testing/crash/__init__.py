@@ -1,0 +1,1 @@
+"""Crash points: a driver killed and failed at every boundary, and what must hold afterwards."""

@@ -1,0 +1,248 @@
+"""The crash matrix: every point of a scenario, every way to die or to fail there, and what must hold after."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import shutil
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, get_args
+
+from dracore.testing.crash import drill, peer, power, rules
+from dracore.testing.crash.fork import Ended, emptied, forked
+from dracore.testing.crash.play import Player
+from dracore.testing.crash.points import Fault, Points
+from dracore.testing.crash.scenario import Scenario
+from dracore.testing.crash.stand import Subject, start
+
+Mode: TypeAlias = Literal[
+    "drill", "kill", "twice", "peer", "power", "ENOSPC", "EIO", "EROFS", "timeout", "defect", "full", "gone"
+]
+"""``drill``: probe and revert are tried around every change. ``kill``: SIGKILL at the point. ``twice``: and
+again at every point of the recovery. ``peer``: another instance that was up goes on. ``power``: the node loses
+power; folders are rebuilt from what was fsynced. The others are faults, see :data:`points.Fault`."""
+MODES: tuple[Mode, ...] = get_args(Mode)
+
+
+@dataclass
+class Row:
+    """One scenario under one mode."""
+
+    scenario: str
+    mode: Mode
+    points: int = 0
+    runs: int = 0
+    violations: list[str] = field(default_factory=list)
+
+
+class Matrix:
+    """Runs scenarios of one subject in forked children.
+
+    :param folder: for the runs; in memory is fastest.
+    :param every: 1: all points; n: a seeded n-th of them.
+    """
+
+    def __init__(self, subject: Subject, folder: Path, *, every: int = 1, seed: str = "") -> None:
+        self.subject = subject
+        self.folder = folder
+        self.every = every
+        self.seed = seed
+        self._out = folder / "answer.json"
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def row(self, story: Scenario, mode: Mode) -> Row:
+        """One scenario under one mode, over the chosen points."""
+        row = Row(story.name, mode)
+        if mode == "power":
+            self._power(story, row)
+            return row
+        dry = self._forked(lambda: _dry(self.subject, self._fresh("run"), story, mode))
+        if dry.failed:
+            row.violations.append(f"survives: {story.name} without any fault: {dry.failed}")
+            return row
+        seen, before, found = dry.answer
+        if mode == "drill":
+            row.points, row.runs, row.violations = len(seen), 1, list(dict.fromkeys(found))
+            return row
+        row.points = len(seen)
+        states: set[str] = set()
+        for number in self._chosen(story, mode, len(seen)):
+            for text in self._at(story, mode, number, before, row, states):
+                row.violations.append(f"{mode} at {number} {seen[number]}: {text}")
+        return row
+
+    def _chosen(self, story: Scenario, mode: Mode, count: int) -> list[int]:
+        if self.every <= 1:
+            return list(range(count))
+        chance = random.Random(f"{story.name} {mode} {self.seed}")
+        return sorted(chance.sample(range(count), -(-count // self.every)))
+
+    def _at(
+        self, story: Scenario, mode: Mode, number: int, before: Any, row: Row, states: set[str]
+    ) -> Iterator[str]:
+        folder = self._fresh("run")
+        row.runs += 1
+        if mode in ("kill", "twice"):
+            yield from self._die(folder, story, number)
+            if mode == "kill":
+                yield from self._findings(self._forked(lambda: _recovered(self.subject, folder, before)))
+                return
+            state = self._forked(lambda: _state(folder)).answer
+            row.runs -= 1
+            if state not in states:
+                states.add(state)
+                yield from self._again(folder, before, row)
+        elif mode == "peer":
+            yield from peer.with_peer(self.subject, folder, story, number, before, self._out)
+        else:
+            fault: Fault = mode  # type: ignore[assignment]
+            yield from self._findings(
+                self._forked(lambda: _fault(self.subject, folder, story, number, fault, before))
+            )
+
+    def _die(self, folder: Path, story: Scenario, number: int) -> Iterator[str]:
+        ended = self._forked(lambda: _play(self.subject, folder, story, number))
+        if not ended.killed:
+            yield f"the point was not passed again ({ended.failed or 'the run came to its end'})"
+
+    def _again(self, folder: Path, before: Any, row: Row) -> Iterator[str]:
+        """A second death, at each point of the recovery from the first."""
+        saved = self.folder / "saved"
+        shutil.rmtree(saved, ignore_errors=True)
+        shutil.copytree(folder, saved)
+        second = 0
+        while True:
+            shutil.rmtree(folder)
+            shutil.copytree(saved, folder)
+            ended = self._forked(lambda second=second: _recover(self.subject, folder, second))  # type: ignore[misc]
+            if not ended.killed:
+                if ended.failed:
+                    yield f"survives: the recovery: {ended.failed}"
+                return
+            row.runs += 1
+            found = self._findings(self._forked(lambda: _recovered(self.subject, folder, before)))
+            yield from (f"and at point {second} of the recovery: {text}" for text in found)
+            second += 1
+
+    def _power(self, story: Scenario, row: Row) -> None:
+        images = self._fresh("images")
+        folder = self._fresh("run")
+        ended = self._forked(lambda: power.record(self.subject, folder, story, images))
+        if ended.failed:
+            row.violations.append(f"survives: {story.name} without any fault: {ended.failed}")
+            return
+        seen, before, cuts = ended.answer
+        row.points = len(seen)
+        for number in self._chosen(story, "power", len(cuts)):
+            name, point = cuts[number]
+            row.runs += 1
+            found = self._findings(
+                self._forked(lambda name=name: power.after_cut(self.subject, images / name, before))  # type: ignore[misc]
+            )
+            row.violations += [f"power cut at {point} ({name}): {text}" for text in found]
+
+    def _fresh(self, name: str) -> Path:
+        return emptied(self.folder / name)
+
+    def _forked(self, work: Any) -> Ended:
+        return forked(work, self._out)
+
+    def _findings(self, ended: Ended) -> Sequence[str]:
+        if ended.killed or ended.failed:
+            return [f"survives: the process ended: {ended.failed or 'killed'}"]
+        found: list[str] = ended.answer
+        return found
+
+
+# --- what happens in the children -------------------------------------------------------------------------
+
+
+def _points(subject: Subject, target: int = -1, fault: Fault = "none") -> Points:
+    return Points(target, fault, sources=subject.sources())
+
+
+def _dry(subject: Subject, folder: Path, story: Scenario, mode: Mode) -> Any:
+    """The points of a scenario, and what the ground is like before it."""
+    drilled = mode == "drill"
+    points = Points(sources=() if drilled else subject.sources())
+    if mode == "peer":
+        start(subject, folder, Points()).engine.close()
+    player = Player(subject, folder, points, story)
+    ground = subject.ground.load()(folder / "node")
+    ground.folder.mkdir(parents=True, exist_ok=True)
+    ground.arrange()
+    before = ground.observe()
+    found: list[str] = []
+    player.open()
+    if drilled:
+        drill.watch(player, points, found)
+    player.play()
+    return points.seen, before, found
+
+
+def _play(subject: Subject, folder: Path, story: Scenario, number: int) -> Any:
+    points = _points(subject, number, "kill")
+    Player(subject, folder, points, story).open().play()
+    return points.seen
+
+
+def _recover(subject: Subject, folder: Path, number: int) -> None:
+    start(subject, folder, _points(subject, number, "kill"))
+
+
+def _recovered(subject: Subject, folder: Path, before: Any) -> list[str]:
+    """A new process after a death: all is as it must be, then the kubelet goes on."""
+    stand = start(subject, folder, Points())
+    stand.ground.heal()
+    stand.engine.drain()
+    found = [f"after recovery, {text}" for text in rules.check(stand)]
+    return found + rules.go_on(stand, before)
+
+
+def _fault(
+    subject: Subject, folder: Path, story: Scenario, number: int, fault: Fault, before: Any
+) -> list[str]:
+    """The process goes on after the fault, without a restart."""
+    points = _points(subject, number, fault)
+    player = Player(subject, folder, points, story).open()
+    player.play()
+    stand = player.stand
+    points.calm()
+    stand.ground.heal()
+    stand.engine.drain()
+    found = [f"without a restart, {text}" for text in rules.check(stand, swept=False)]
+    found += rules.go_on(stand, before, swept=False)
+    player.close()
+    again = start(subject, folder, Points())
+    return found + [f"after a restart, {text}" for text in rules.check(again)]
+
+
+def _state(folder: Path) -> str:
+    """A digest of what a death left behind, without times and numbers: deaths that left the same are one."""
+    content = hashlib.sha256()
+    disk = folder / "disk"
+    for file in sorted(disk.rglob("*")):
+        if file.is_file() and "journal" not in file.name and "locks" not in file.parts:
+            content.update(f"{file.relative_to(disk)} {file.stat().st_size}\n".encode())
+    for name in ("node/node.json", "cluster.json"):
+        if (folder / name).exists():
+            content.update((folder / name).read_bytes())
+    database = disk / "plugin" / "journal.db"
+    if database.exists():
+        connection = sqlite3.connect(database)
+        for query in (
+            "SELECT uid, state, digest, response, awaited, error FROM claims ORDER BY uid",
+            "SELECT uid, position, device FROM devices ORDER BY uid, position",
+            "SELECT key, kind, params, before, outcome, state, error, drift FROM effects ORDER BY seq",
+            "SELECT key, holder FROM holders ORDER BY seq",
+            "SELECT name, value FROM meta WHERE name IN ('boot', 'salvaged') ORDER BY name",
+        ):
+            try:
+                content.update(repr(connection.execute(query).fetchall()).encode())
+            except sqlite3.OperationalError:
+                content.update(b"no table")
+        connection.close()
+    return content.hexdigest()

@@ -1,0 +1,62 @@
+"""Another instance of the driver that was up when one died, and goes on without a restart."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from dracore.testing.crash import rules
+from dracore.testing.crash.fork import Ended, forked
+from dracore.testing.crash.play import Player
+from dracore.testing.crash.points import Points
+from dracore.testing.crash.scenario import Scenario
+from dracore.testing.crash.stand import Subject, start
+
+
+def with_peer(
+    subject: Subject, folder: Path, story: Scenario, number: int, before: Any, out: Path
+) -> list[str]:
+    """One instance dies at point `number` of the scenario, beside another that does not."""
+    up, tell_up = os.pipe()
+    go, tell_go = os.pipe()
+    answer = out.with_suffix(".peer")
+    answer.unlink(missing_ok=True)
+    pid = os.fork()
+    if pid == 0:
+        # Forks once more, so that `forked` can tell how it ended; this one only hands that on.
+        os.close(up)
+        os.close(tell_go)
+        ended = forked(lambda: _peer(subject, folder, before, tell_up, go), answer.with_suffix(".inner"))
+        text = ended.failed or ("killed" if ended.killed else "")
+        lines = [f"survives: the peer ended: {text}"] if text else list(ended.answer)
+        answer.write_text("\n".join(lines))
+        os._exit(0)
+    os.close(tell_up)
+    os.close(go)
+    os.read(up, 1)  # the peer has started, or ended (then there is an answer)
+    first: Ended = forked(lambda: _die(subject, folder, story, number), out)
+    os.close(tell_go)
+    os.waitpid(pid, 0)
+    os.close(up)
+    found = [] if first.killed else [f"the point was not passed again ({first.failed or 'it came to its end'})"]
+    return found + [line for line in answer.read_text().splitlines() if line]
+
+
+def _die(subject: Subject, folder: Path, story: Scenario, number: int) -> None:
+    points = Points(number, "kill", sources=subject.sources())
+    Player(subject, folder, points, story).open().play()
+
+
+def _peer(subject: Subject, folder: Path, before: Any, tell_up: int, go: int) -> list[str]:
+    stand = start(subject, folder, Points())
+    os.write(tell_up, b"1")
+    os.close(tell_up)
+    os.read(go, 1)  # until the other has died
+    stand.cluster.read()
+    stand.ground.heal()
+    stand.engine.drain()
+    found = [f"beside a live instance, {text}" for text in rules.check(stand, swept=False)]
+    found += rules.go_on(stand, before, swept=False)
+    again = start(subject, folder, Points())
+    return found + [f"after the next start, {text}" for text in rules.check(again)]

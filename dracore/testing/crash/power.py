@@ -1,0 +1,154 @@
+"""Power cuts: what is left of the driver's folders when only what was fsynced counts.
+
+One recording run notes, at every point, what a power cut there would leave, in two ways that file systems
+have: ``lost``, where names and contents are those of the last fsync of folder and file, and ``names``, where
+folders are as they were and contents those of the last fsync (so a file that was renamed into its place
+unsynced is empty). The hardware keeps what it has; a reboot then takes away what it takes away.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from dracore.testing.crash import rules
+from dracore.testing.crash.play import Player
+from dracore.testing.crash.points import Points
+from dracore.testing.crash.scenario import Scenario
+from dracore.testing.crash.sqlitevfs import SqliteSyncs
+from dracore.testing.crash.stand import Stand, Subject, start
+
+
+class Disk:
+    """What is durable below a folder, from the fsyncs that Python and SQLite make in this process."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._contents: dict[int, bytes] = {}
+        self._names: dict[str, dict[str, int]] = {}
+        self._open: dict[tuple[str, int], int] = {}
+        self._fsync = os.fsync
+        os.fsync = self._heard
+        os.fdatasync = self._heard
+        self._sqlite = SqliteSyncs(self._heard_sqlite)
+
+    def _heard(self, file: Any) -> None:
+        number = file if isinstance(file, int) else file.fileno()
+        self._fsync(number)
+        path = os.readlink(f"/proc/self/fd/{number}")
+        if not path.startswith(str(self.root)):
+            return
+        if os.path.isdir(path):
+            self._folder(path)
+        else:
+            self._contents[os.fstat(number).st_ino] = Path(path).read_bytes()
+
+    def _heard_sqlite(self, path: str, with_folder: bool) -> None:
+        if not path.startswith(str(self.root)):
+            return
+        # Never closed: closing any descriptor of the journal's files would drop SQLite's locks on them.
+        place = (path, os.stat(path).st_ino)
+        if place not in self._open:
+            self._open[place] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        file = self._open[place]
+        self._contents[place[1]] = os.pread(file, os.fstat(file).st_size, 0)
+        if with_folder:
+            self._folder(os.path.dirname(path))
+
+    def _folder(self, path: str) -> None:
+        self._names[path] = {entry.name: entry.inode() for entry in os.scandir(path)}
+
+    def image(self, way: str) -> dict[str, bytes | None]:
+        """Relative paths to contents (None: a folder) after a power cut now."""
+        found: dict[str, bytes | None] = {}
+        self._into(found, str(self.root), way)
+        return found
+
+    def _into(self, found: dict[str, bytes | None], folder: str, way: str) -> None:
+        here = {entry.name: entry for entry in os.scandir(folder)} if os.path.isdir(folder) else {}
+        if way == "names" or folder == str(self.root):
+            names = {name: entry.inode() for name, entry in here.items()}
+        else:
+            names = self._names.get(folder, {})
+        for name, inode in names.items():
+            path = os.path.join(folder, name)
+            entry = here.get(name)
+            if path.endswith("-shm"):
+                continue  # SQLite makes it anew
+            if entry is not None and entry.is_dir(follow_symlinks=False):
+                found[os.path.relpath(path, self.root)] = None
+                self._into(found, path, way)
+            else:
+                found[os.path.relpath(path, self.root)] = self._contents.get(inode, b"")
+
+
+def record(subject: Subject, folder: Path, story: Scenario, images: Path) -> Any:
+    """Plays the scenario once; every different image of a power cut becomes a folder of `images`.
+
+    Answers the points, what the ground was like before, and (image, point) for each image.
+    """
+    (folder / "disk").mkdir()
+    disk = Disk(folder / "disk")
+    points = Points(sources=subject.sources())
+    cuts: dict[str, tuple[str, str]] = {}
+
+    def cut(point: str, detail: str) -> None:
+        for way in ("lost", "names"):
+            image = disk.image(way)
+            aside = {
+                name: (folder / name).read_bytes()
+                for name in ("node/node.json", "cluster.json")
+                if (folder / name).exists()
+            }
+            content = hashlib.sha256(repr((sorted(image.items()), sorted(aside.items()))).encode()).hexdigest()
+            if content in cuts:
+                continue
+            name = f"{len(cuts)}-{way}"
+            cuts[content] = (name, f"{point} {detail}")
+            target = images / name
+            shutil.copytree(folder / "node", target / "node", dirs_exist_ok=True)
+            for path, kept in aside.items():
+                (target / path).write_bytes(kept)
+            for path, kept_content in image.items():
+                place = target / "disk" / path
+                (place if kept_content is None else place.parent).mkdir(parents=True, exist_ok=True)
+                if kept_content is not None:
+                    place.write_bytes(kept_content)
+
+    player = Player(subject, folder, points, story)
+    ground = subject.ground.load()(folder / "node")
+    ground.folder.mkdir(parents=True, exist_ok=True)
+    ground.arrange()
+    before = ground.observe()
+    points.watch(cut)
+    player.open()
+    player.play()
+    cut("the end", "")
+    return points.seen, before, list(cuts.values())
+
+
+def after_cut(subject: Subject, folder: Path, before: Any) -> list[str]:
+    """The node comes back, in another boot, with what its disk kept."""
+    stand = Stand(subject, folder, Points())
+    found = [f"cdi: {text}" for text in _torn(stand)]
+    stand.cluster.reboot()
+    stand.ground.reboot()
+    stand.ground.heal()
+    stand = start(subject, folder, Points())
+    stand.engine.drain()
+    found += [f"after the power cut, {text}" for text in rules.check(stand)]
+    stand.cluster.forget_promises()
+    return found + rules.go_on(stand, before)
+
+
+def _torn(stand: Stand) -> Iterator[str]:
+    folder = stand.cdi_folder
+    for file in sorted(folder.glob("*.json")) if folder.is_dir() else ():
+        if not file.name.startswith(".") and not file.read_bytes().endswith(b"}\n"):
+            yield f"{file.name} stands under its name and is not whole"
+
+

@@ -1,0 +1,144 @@
+"""Scenarios: claims, and what the kubelet, the plugin's host and fate do with them, step by step. Plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from dracore.model.device import JSON
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One claim as the scheduler allocated it.
+
+    :param devices: names of devices as the plugin discovers them.
+    :param parameters: opaque parameters from the claim, ``apiVersion`` and ``kind`` included.
+    """
+
+    devices: tuple[str, ...]
+    parameters: JSON = None
+    admin: bool = False
+    share: str = ""
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """The kubelet calls NodePrepareResources; `seconds` until its deadline (of which 5 are never waited)."""
+
+    claim: str
+    seconds: float = 30.0
+
+
+@dataclass(frozen=True)
+class Unprepare:
+    claim: str
+
+
+@dataclass(frozen=True)
+class Reallocate:
+    """The claim of this uid is allocated anew."""
+
+    claim: str
+    to: Ask
+
+
+@dataclass(frozen=True)
+class Delete:
+    """The claim is deleted from the API server; the kubelet does not say so."""
+
+    claim: str
+
+
+@dataclass(frozen=True)
+class Set:
+    """Something that a hook waits for comes about."""
+
+    flag: str
+
+
+@dataclass(frozen=True)
+class Fail:
+    """The hardware refuses the next `times` steps of that sort on one thing (needs a Ground that can)."""
+
+    step: str
+    name: str
+    times: int = 1
+
+
+@dataclass(frozen=True)
+class Drain:
+    """The reconciler finishes what is left."""
+
+
+@dataclass(frozen=True)
+class Reconcile:
+    """The reconciler looks twice, 90 s apart."""
+
+
+@dataclass(frozen=True)
+class Restart:
+    """The process ends well and another begins; with `boot`, after a reboot of the node."""
+
+    boot: bool = False
+
+
+@dataclass(frozen=True)
+class Handover:
+    """Another instance starts while this one runs; steps go to the new one, `back` to the old one. `end`
+    stops the older."""
+
+    end: bool = False
+    back: bool = False
+
+
+Step: TypeAlias = (
+    Prepare | Unprepare | Reallocate | Delete | Set | Fail | Drain | Reconcile | Restart | Handover
+)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One story. Every point that the engine passes in it becomes a place to die and to fail.
+
+    :param claims: by uid; they are on the API server from the beginning.
+    """
+
+    name: str
+    claims: dict[str, Ask] = field(hash=False)
+    steps: tuple[Step, ...] = ()
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def standard(device: str, *more: str, parameters: JSON = None) -> tuple[Scenario, ...]:
+    """The stories that every plugin should survive, on devices of these names (one is enough).
+
+    :param parameters: opaque parameters of every claim.
+    """
+    first = Ask((device,), parameters)
+    found = [
+        Scenario(
+            "prepare, prepare again, unprepare",
+            {"c1": first},
+            (Prepare("c1"), Prepare("c1"), Unprepare("c1"), Unprepare("c1")),
+        ),
+        Scenario(
+            "prepare, restart, reboot, prepare, unprepare",
+            {"c1": first},
+            (Prepare("c1"), Restart(), Prepare("c1"), Restart(boot=True), Prepare("c1"), Unprepare("c1")),
+        ),
+    ]
+    if more:
+        every = Ask((device, *more), parameters)
+        second = Ask((more[0],), parameters)
+        found += [
+            Scenario("all devices in one claim", {"c1": every}, (Prepare("c1"), Unprepare("c1"))),
+            Scenario(
+                "two claims side by side",
+                {"c1": first, "c2": second},
+                (Prepare("c1"), Prepare("c2"), Unprepare("c1"), Unprepare("c2")),
+            ),
+        ]
+    return tuple(found)
