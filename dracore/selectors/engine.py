@@ -66,7 +66,7 @@ class Program:
         """The libraries beyond the standard that the expression uses, and since when Kubernetes has them."""
         from dracore.selectors.environment import since
 
-        used = {name if name != "lists" else "extended lists" for name in self.macros if name != "standard"}
+        used = set(self.macros)
         functions = self.environment.functions
         for node in walk(self.tree):
             if isinstance(node, Call):

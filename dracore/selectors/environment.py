@@ -71,8 +71,7 @@ class Environment:
     @cached_property
     def macros(self) -> frozenset[str]:
         """The libraries whose macros are expanded."""
-        found = {library.name for library in self.libraries}
-        return frozenset(found | {"bindings"} | ({"lists"} if "extended lists" in found else set()))
+        return frozenset({library.name for library in self.libraries} | {"bindings"})
 
     @cached_property
     def names(self) -> Mapping[str, Type]:

@@ -94,6 +94,8 @@ class Issues:
         return "\n".join(texts)
 
     def _position(self, offset: int) -> Position:
+        if not self._source:
+            return Position(1, 0)
         low, high = 0, len(self._lines) - 1
         while low < high:
             middle = (low + high + 1) // 2
@@ -106,6 +108,8 @@ class Issues:
     def _show(self, issue: Issue) -> str:
         where = issue.position
         head = f"ERROR: <input>:{where.line}:{where.column}: {issue.message}"
+        if not self._source:
+            return head
         line = self._lines[where.line - 1].replace("\t", " ")
         dots = "".join(map(_dot, line[: where.column - 1]))
         under = line[where.column - 1 : where.column]

@@ -177,6 +177,6 @@ MACROS: dict[tuple[str, int, bool], tuple[str, Expander]] = {
     ("transformMap", 4, True): ("comprehensions", _transform("map")),
     ("transformMapEntry", 3, True): ("comprehensions", _transform("entry")),
     ("transformMapEntry", 4, True): ("comprehensions", _transform("entry")),
-    ("sortBy", 2, True): ("lists", _sort_by),
+    ("sortBy", 2, True): ("extended lists", _sort_by),
 }
 """Name, number of arguments and whether it is a member -> the library it belongs to, and how it expands."""

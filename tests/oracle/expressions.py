@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - one production a line reads best
 """Random selectors and fixed devices, for asking the oracle and ours the same questions.
 
 Expressions grow along types, so most compile; now and then a part of another type is put in, a name is

@@ -1,0 +1,8 @@
+"""The oracle's answers and its generator, which the cluster tier uses too."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "oracle"))
