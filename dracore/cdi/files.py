@@ -93,15 +93,17 @@ class Cdi:
         removed = False
         for name in names:
             path = self.directory / name
-            self._seam("cdi.remove.before", str(path))
             try:
+                self._seam("cdi.remove.before", str(path))
+                # What a writer of it left that died: with its claim gone, nobody else would look for it.
+                _temporary(path).unlink(missing_ok=True)
                 path.unlink()
                 removed = True
+                self._seam("cdi.remove.after", str(path))
             except FileNotFoundError:
                 continue
             except OSError as error:
                 raise _failed("remove", path, error) from error
-            self._seam("cdi.remove.after", str(path))
         if removed:
             self._sync_directory()
 
@@ -148,7 +150,7 @@ class Cdi:
         return json.dumps(self._transform(json.loads(content)), separators=(",", ":")) + "\n"
 
     def _write(self, path: Path, content: bytes) -> None:
-        temporary = path.with_name(f".{path.name}.tmp")
+        temporary = _temporary(path)
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
         try:
             self._seam("cdi.write.before", str(temporary))
@@ -176,16 +178,20 @@ class Cdi:
             raise _failed("write", path, error) from error
 
     def _sync_directory(self) -> None:
-        self._seam("cdi.dirsync.before", str(self.directory))
         try:
+            self._seam("cdi.dirsync.before", str(self.directory))
             file = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
                 os.fsync(file)
             finally:
                 os.close(file)
+            self._seam("cdi.dirsync.after", str(self.directory))
         except OSError as error:
             raise _failed("sync", self.directory, error) from error
-        self._seam("cdi.dirsync.after", str(self.directory))
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.tmp")
 
 
 def _failed(verb: str, path: Path, error: OSError) -> CdiError:
