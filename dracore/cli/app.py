@@ -20,6 +20,7 @@ COMMANDS = {
     "manifests": ("dracore.cli.manifests", "Print what the plugins need in a cluster."),
     "simulate": ("dracore.cli.simulate", "Allocate claims as the scheduler would, without a cluster."),
     "explain": ("dracore.cli.explain", "Say why claims get no devices, device by device."),
+    "lint": ("dracore.cli.lint", "Find faults in claims, templates and classes."),
     "demo": ("dracore.cli.demo", "Show it all on this machine, without a cluster or a GPU."),
 }
 """Name to module (its attribute ``command``) and the one line that ``--help`` shows without importing it."""
