@@ -42,8 +42,8 @@ PLUGINS_SECONDS = 10.0
 """How long recovery waits for the first start of the plugins, whose sessions it needs; then it goes on."""
 
 DISPLACED = (
-    "the journal was moved or deleted under the running process: what it prepares now will be unknown after its "
-    "end; put the file back or restart dracore"
+    "the journal was moved or deleted under the running process: what it prepares now will be unknown after "
+    "its end; put the file back or restart dracore"
 )
 
 _log = structlog.get_logger(__name__)
@@ -167,6 +167,8 @@ class DriverNode:
         ):
             time.sleep(0.005)
         done = self.engine.recover()
+        if self.inventory.drifted():  # recovery has looked at what was in doubt
+            self.inventory.refresh()
         if done.released or done.rewritten or done.swept:
             _log.info(
                 "recovered",

@@ -35,6 +35,7 @@ class Reports:
         self, reason: str, message: str, *, claim: ClaimRef | None = None, warning: bool = True
     ) -> None:
         """Something that a user of the cluster should see, on the claim or else on the node."""
+        message = " ".join(message.split())  # what others said may have several lines
         bound: dict[str, Any] = {"claim": claim.uid, "name": str(claim)} if claim else {}
         (self._log.warning if warning else self._log.info)(message, reason=reason, **bound)
         self._metrics.count("events_total", self.driver, reason)
