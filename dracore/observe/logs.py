@@ -41,10 +41,11 @@ def configure_logs(
     else:
         render = [structlog.dev.ConsoleRenderer(colors=out.isatty())]
 
+    # Our own lines go straight to the stream: a logging.LogRecord each would cost as much again.
     structlog.configure(
-        processors=[*common, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[*common, *render],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.stdlib.LoggerFactory(),
+        logger_factory=structlog.WriteLoggerFactory(out),
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(out)
