@@ -103,7 +103,10 @@ class Cdi:
             except FileNotFoundError:
                 continue
             except OSError as error:
-                raise _failed("remove", path, error) from error
+                # A read-only directory refuses to remove even what is not in it: a claim whose file could
+                # never be written must not stay for that.
+                if not _is_gone(path):
+                    raise _failed("remove", path, error) from error
         if removed:
             self._sync_directory()
 
@@ -192,6 +195,16 @@ class Cdi:
 
 def _temporary(path: Path) -> Path:
     return path.with_name(f".{path.name}.tmp")
+
+
+def _is_gone(path: Path) -> bool:
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _failed(verb: str, path: Path, error: OSError) -> CdiError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -156,6 +157,7 @@ def test_a_directory_that_cannot_be_written_is_named_with_the_setting(tmp_path: 
     cdi = Cdi(tmp_path / "file", "gpu.example.com")
     with pytest.raises(CdiError, match=r"cannot write .*\.json: .*; check cdi\.dir"):
         cdi.write(specs_of(cdi))
+    cdi.remove(specs_of(cdi))  # what could not be written need not be removed
     with pytest.raises(CdiError, match="cannot list"):
         cdi.sweep(lambda: ())
     blocked = Cdi(tmp_path, "gpu.example.com")
@@ -167,3 +169,18 @@ def test_a_directory_that_cannot_be_written_is_named_with_the_setting(tmp_path: 
     with pytest.raises(CdiError, match="cannot write"):
         blocked.write(specs)
     assert not list(tmp_path.glob(".*.tmp"))
+
+
+def test_a_read_only_directory_keeps_no_claim_whose_file_is_not_there(
+    cdi: Cdi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    specs = specs_of(cdi)
+    cdi.write(specs)
+
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    cdi.remove(["gone.json"])
+    with pytest.raises(CdiError, match="Read-only file system"):
+        cdi.remove(specs)

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from dracore.testing.kubelet import KubeletError
+
 TOYS = "toys.example.com"
 
 
@@ -41,6 +43,16 @@ def test_a_folder_that_cannot_be_written(world: Any) -> None:
     assert str(world.folder / "file") in log
 
 
+def test_a_cdi_folder_that_cannot_be_used_leaves_no_claim_behind(world: Any) -> None:
+    (world.folder / "file").write_text("")
+    process = world.ready(world.configure(cdi={"dir": str(world.folder / "file" / "cdi")}))
+    world.claim("c", "toy-0")
+    with pytest.raises(KubeletError, match=r"cannot write .*check cdi\.dir"):
+        world.kubelet.run_pod("c", ["c"])
+    assert (world.held(), process.status()["claims"]) == ([], [])
+    world.kubelet.delete_pod("c")
+
+
 def test_a_boot_id_that_is_not_there(world: Any) -> None:
     host = {"statusSocket": str(world.folder / "status.sock"), "bootIdFile": str(world.folder / "none")}
     log = refused(world, world.configure(host=host))
@@ -48,7 +60,7 @@ def test_a_boot_id_that_is_not_there(world: Any) -> None:
 
 
 def test_a_filter_that_does_not_compile(world: Any) -> None:
-    assert "not CEL" in refused(world, world.configure(filter="device.attributes["))
+    assert "filter: not valid at line 1" in refused(world, world.configure(filter="device.attributes["))
 
 
 def test_a_second_process_for_the_same_driver(world: Any) -> None:
