@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dracore.testing.apiserver import EmbeddedAPI
+    from dracore.testing.crash.report import Report
     from dracore.testing.kubelet import FakeKubelet
 
 
@@ -44,3 +47,11 @@ def fake_kubelet(embedded_api: EmbeddedAPI, kubelet_root: Path) -> Iterator[Fake
     with kubelet:
         yield kubelet
     client.close()
+
+
+@pytest.fixture
+def crash_matrix() -> Callable[..., Report]:
+    """``crash_matrix(plugin, scenario)``: see :func:`dracore.testing.crash.crash_matrix`."""
+    from dracore.testing.crash import crash_matrix
+
+    return crash_matrix

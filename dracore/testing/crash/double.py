@@ -140,7 +140,9 @@ class NodeDouble(Ground):
 
     def strays(self, keys: Collection[str]) -> list[str]:
         return [
-            f"{name}, made for {thing['key']}" for name, thing in self.things.items() if thing["key"] not in keys
+            f"{name}, made for {thing['key']}"
+            for name, thing in self.things.items()
+            if thing["key"] not in keys
         ]
 
     def faults(self) -> list[str]:

@@ -15,15 +15,15 @@ from dracore.testing.crash import drill, peer, power, rules
 from dracore.testing.crash.fork import Ended, emptied, forked
 from dracore.testing.crash.play import Player
 from dracore.testing.crash.points import Fault, Points
-from dracore.testing.crash.scenario import Scenario
+from dracore.testing.crash.scenario import Restart, Scenario
 from dracore.testing.crash.stand import Subject, start
 
 Mode: TypeAlias = Literal[
     "drill", "kill", "twice", "peer", "power", "ENOSPC", "EIO", "EROFS", "timeout", "defect", "full", "gone"
 ]
 """``drill``: probe and revert are tried around every change. ``kill``: SIGKILL at the point. ``twice``: and
-again at every point of the recovery. ``peer``: another instance that was up goes on. ``power``: the node loses
-power; folders are rebuilt from what was fsynced. The others are faults, see :data:`points.Fault`."""
+again at every point of the recovery. ``peer``: another instance that was up goes on. ``power``: the node
+loses power; folders are rebuilt from what was fsynced. The others are faults, see :data:`points.Fault`."""
 MODES: tuple[Mode, ...] = get_args(Mode)
 
 
@@ -56,10 +56,13 @@ class Matrix:
     def row(self, story: Scenario, mode: Mode) -> Row:
         """One scenario under one mode, over the chosen points."""
         row = Row(story.name, mode)
+        if mode == "peer" and Restart(boot=True) in story.steps:
+            return row  # nobody is up across a reboot
         if mode == "power":
             self._power(story, row)
             return row
-        dry = self._forked(lambda: _dry(self.subject, self._fresh("run"), story, mode))
+        run = self._fresh("run")
+        dry = self._forked(lambda: _dry(self.subject, run, story, mode))
         if dry.failed:
             row.violations.append(f"survives: {story.name} without any fault: {dry.failed}")
             return row
@@ -117,7 +120,7 @@ class Matrix:
         while True:
             shutil.rmtree(folder)
             shutil.copytree(saved, folder)
-            ended = self._forked(lambda second=second: _recover(self.subject, folder, second))  # type: ignore[misc]
+            ended = self._forked(lambda second=second: _recover(self.subject, folder, second))
             if not ended.killed:
                 if ended.failed:
                     yield f"survives: the recovery: {ended.failed}"
@@ -140,7 +143,7 @@ class Matrix:
             name, point = cuts[number]
             row.runs += 1
             found = self._findings(
-                self._forked(lambda name=name: power.after_cut(self.subject, images / name, before))  # type: ignore[misc]
+                self._forked(lambda name=name: power.after_cut(self.subject, images / name, before))
             )
             row.violations += [f"power cut at {point} ({name}): {text}" for text in found]
 

@@ -39,7 +39,9 @@ def with_peer(
     os.close(tell_go)
     os.waitpid(pid, 0)
     os.close(up)
-    found = [] if first.killed else [f"the point was not passed again ({first.failed or 'it came to its end'})"]
+    found = (
+        [] if first.killed else [f"the point was not passed again ({first.failed or 'it came to its end'})"]
+    )
     return found + [line for line in answer.read_text().splitlines() if line]
 
 

@@ -72,11 +72,12 @@ class Player:
             case steps.Fail(what, name, times):
                 stand.ground.fail(what, name, times)
             case steps.Drain():
-                stand.engine.drain()
+                with contextlib.suppress(OSError, ValueError):  # the reconciler outlives any failure
+                    stand.engine.drain()
             case steps.Reconcile():
                 reconciler = stand.reconciler()
                 for _ in range(2):
-                    with contextlib.suppress(OSError, ValueError):  # its thread outlives any failure
+                    with contextlib.suppress(OSError, ValueError):  # likewise
                         reconciler.look()
             case steps.Restart(boot):
                 self._restart(boot)

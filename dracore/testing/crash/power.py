@@ -32,8 +32,7 @@ class Disk:
         self._names: dict[str, dict[str, int]] = {}
         self._open: dict[tuple[str, int], int] = {}
         self._fsync = os.fsync
-        os.fsync = self._heard
-        os.fdatasync = self._heard
+        os.fsync = os.fdatasync = self._heard  # type: ignore[assignment]
         self._sqlite = SqliteSyncs(self._heard_sqlite)
 
     def _heard(self, file: Any) -> None:
@@ -104,7 +103,9 @@ def record(subject: Subject, folder: Path, story: Scenario, images: Path) -> Any
                 for name in ("node/node.json", "cluster.json")
                 if (folder / name).exists()
             }
-            content = hashlib.sha256(repr((sorted(image.items()), sorted(aside.items()))).encode()).hexdigest()
+            content = hashlib.sha256(
+                repr((sorted(image.items()), sorted(aside.items()))).encode()
+            ).hexdigest()
             if content in cuts:
                 continue
             name = f"{len(cuts)}-{way}"
@@ -150,5 +151,3 @@ def _torn(stand: Stand) -> Iterator[str]:
     for file in sorted(folder.glob("*.json")) if folder.is_dir() else ():
         if not file.name.startswith(".") and not file.read_bytes().endswith(b"}\n"):
             yield f"{file.name} stands under its name and is not whole"
-
-

@@ -46,5 +46,7 @@ class Report:
         for row in self.rows:
             lines += [f"VIOLATION {row.scenario}: {text}" for text in row.violations[:LONGEST]]
             if len(row.violations) > LONGEST:
-                lines.append(f"... and {len(row.violations) - LONGEST} more of {row.scenario} under {row.mode}")
+                lines.append(
+                    f"... and {len(row.violations) - LONGEST} more of {row.scenario} under {row.mode}"
+                )
         return "\n".join([*lines, self.summary()])

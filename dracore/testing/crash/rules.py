@@ -1,4 +1,4 @@
-"""What must hold at every moment between two calls. Each finding begins with the name of the rule it breaks."""
+"""What must hold between two calls. Each finding begins with the name of the rule it breaks."""
 
 from __future__ import annotations
 
@@ -167,7 +167,9 @@ def go_on(stand: Stand, before: Any, *, swept: bool = True) -> list[str]:
     found += [f"all released, {text}" for text in check(stand, swept=swept)]
     after = stand.ground.observe()
     if after != before:
-        found.append(f"nothing-left: all is released and the node is not as it was: {difference(before, after)}")
+        found.append(
+            f"nothing-left: all is released and the node is not as it was: {difference(before, after)}"
+        )
     return found
 
 
@@ -176,6 +178,8 @@ def difference(before: Any, after: Any) -> str:
     if isinstance(before, dict) and isinstance(after, dict):
         parts = [f"+{k}={after[k]!r}" for k in after if k not in before]
         parts += [f"-{k}" for k in before if k not in after]
-        parts += [f"{k}={after[k]!r} (was {before[k]!r})" for k in before if k in after and before[k] != after[k]]
+        parts += [
+            f"{k}={after[k]!r} (was {before[k]!r})" for k in before if k in after and before[k] != after[k]
+        ]
         return ", ".join(parts)
     return f"{json.dumps(after)} instead of {json.dumps(before)}"

@@ -1,4 +1,4 @@
-"""Scenarios: claims, and what the kubelet, the plugin's host and fate do with them, step by step. Plain data."""
+"""Scenarios: claims, and what the kubelet, the host and fate do with them, step by step. Plain data."""
 
 from __future__ import annotations
 

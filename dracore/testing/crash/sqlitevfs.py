@@ -19,7 +19,12 @@ _File = ctypes.c_void_p
 _Sync = ctypes.CFUNCTYPE(ctypes.c_int, _File, ctypes.c_int)
 _Open = ctypes.CFUNCTYPE(
     # The name as a bare pointer: SQLite keeps it, so it must not be that of a copy.
-    ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, _File, ctypes.c_int, ctypes.POINTER(ctypes.c_int)
+    ctypes.c_int,
+    ctypes.c_void_p,
+    ctypes.c_void_p,
+    _File,
+    ctypes.c_int,
+    ctypes.POINTER(ctypes.c_int),
 )
 
 

@@ -120,7 +120,7 @@ class Said:
 
 
 class Stand:
-    """The driver in this process. The folder keeps everything else: node, cluster, plugin folder, CDI files."""
+    """The driver in this process. The folder keeps the rest: node, cluster, plugin folder, CDI files."""
 
     def __init__(self, subject: Subject, folder: Path, points: Points) -> None:
         self.subject = subject
@@ -253,5 +253,3 @@ def _settings(subject: Subject, ground: Ground) -> Any:
     section: Mapping[str, Any] = ground.settings()
     model = subject.plugins.call(subject.plugin, "dra_settings")
     return section if model is None else model.model_validate(dict(section))
-
-

@@ -200,4 +200,6 @@ def dra_prepare(ctx: ClaimContext, device: Device, config: Plan) -> Prepared:
     for want in config.then:
         ctx.hold(want.effect(device.name))
     name = device.name.upper().replace("-", "_")
-    return Prepared(ContainerEdits(env={f"THING_{name}": device.identity}), facts={"identity": device.identity})
+    return Prepared(
+        ContainerEdits(env={f"THING_{name}": device.identity}), facts={"identity": device.identity}
+    )
