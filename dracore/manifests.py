@@ -10,8 +10,9 @@ from typing import Any
 
 import yaml
 
+from dracore import selectors
 from dracore.config.opaque import Opaque
-from dracore.errors import ConfigError, DracoreError, PluginError
+from dracore.errors import ConfigError, DracoreError, PluginError, SelectorError
 from dracore.model.context import DeviceClass
 from dracore.model.names import EXPRESSION_LIMIT, is_dns_subdomain
 from dracore.plugins import Plugins
@@ -54,6 +55,12 @@ def _device_class(device_class: DeviceClass, driver: str, plugins: Plugins, wher
             raise PluginError(
                 f"DeviceClass {device_class.name}: a selector has 1 to {EXPRESSION_LIMIT} bytes", where=where
             )
+        try:
+            selectors.compile(expression)
+        except SelectorError as error:
+            raise PluginError(
+                f"DeviceClass {device_class.name}: the selector {expression!r} is {error.what}", where=where
+            ) from error
     spec: dict[str, Any] = {
         "selectors": [{"cel": {"expression": expression}} for expression in device_class.selectors]
     }

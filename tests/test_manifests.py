@@ -101,6 +101,7 @@ def test_device_classes() -> None:
     [
         (DeviceClass("Bad Name"), "'Bad Name' is not a DeviceClass name"),
         (DeviceClass("x", selectors=("",)), "a selector has 1 to"),
+        (DeviceClass("x", selectors=("device.driver ==",)), "the selector 'device.driver ==' is not valid"),
         (DeviceClass("x", extended_resource_name="gpu"), "'gpu' is no extended resource name"),
         (DeviceClass("x", extended_resource_name="kubernetes.io/gpu"), "no extended resource name"),
         (DeviceClass("x", config=({"kind": "Speed"},)), "DeviceClass x, config 0: apiVersion is missing"),

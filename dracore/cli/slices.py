@@ -69,6 +69,8 @@ def command(file: Path, output: Literal["json", "yaml", "table"]) -> None:
     else:
         _table(looks)
     for driver, seen in looks.items():
+        if seen.complete and not any(pool.devices for pool in seen.pools):
+            click.echo(f"dracore: {driver}: no device is offered", err=True)
         for problem in seen.problems:
             click.echo(f"dracore: {driver}: {problem}", err=True)
         if not seen.complete and not seen.problems:

@@ -90,4 +90,5 @@ def test_a_plugin_that_fails_leaves_the_others_devices(dracore: Any, install: In
     (folder / "node.yaml").write_text("node: n\nplugins: {toys: , nvidia_gpu: {driverRoot: /nowhere}}\n")
     done = dracore("slices", "--config", "node.yaml", env=env)
     assert done.returncode == 1, "another driver's answer does not hide it"
+    assert "gpu.nvidia.com: no device is offered" in done.stderr
     assert "gpu.nvidia.com: plugin nvidia_gpu: driver root" in done.stderr
