@@ -94,13 +94,7 @@ def _show(content: dict[str, Any]) -> None:
                 for effect in content["effects"]
             ],
         )
-    wrong = [
-        f"{driver['name']}: the kubelet has not registered it, so nothing is published; "
-        "kubelet.rootDir must be its --root-dir"
-        for driver in content["drivers"]
-        if not driver["registered"]
-    ]
-    wrong += [f"{driver['name']}: {text}" for driver in content["drivers"] for text in driver["degradations"]]
+    wrong = [f"{driver['name']}: {text}" for driver in content["drivers"] for text in driver["degradations"]]
     wrong += content["problems"]
     wrong += [
         f"{check['plugin']}: {check['name']}: {check['message']}"

@@ -6,7 +6,6 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from dracore import Device, Discovery, Health, Prepared, Simulation
 from dracore_nvidia_gpu.cdihook import HookSearch
@@ -66,7 +65,7 @@ class Gpus:
     simulated: bool = False
 
     @classmethod
-    def open(cls, settings: Settings, simulation: Simulation | None, log: Any, node: str = "") -> Gpus:
+    def open(cls, settings: Settings, simulation: Simulation | None, node: str = "") -> Gpus:
         """The GPUs of this node, or of a simulated one. NVML is opened by the first look.
 
         :param node: goes into simulated uuids, so that two nodes of one layout differ.
@@ -85,7 +84,6 @@ class Gpus:
             # The host's own programs and nodes are not the simulated node's.
             places = Places(root, root, str(simulator.sysfs_root), str(simulator.proc_root), own_host=False)
             source = SimulationSource(simulator)
-            log.warning("hardware is simulated", node=simulation.node, state=str(simulation.state_dir))
         pci = Pci(places.sys)
         nodes = DeviceNodes(places.dev, places.proc)
         hooks = HookSearch(

@@ -82,7 +82,7 @@ def dra_start(ctx: NodeContext) -> Gpus:
     from dracore_nvidia_gpu.gpus import Gpus
     from dracore_nvidia_gpu.settings import Settings
 
-    return Gpus.open(ctx.settings or Settings(), ctx.simulation, ctx.log, ctx.node)
+    return Gpus.open(ctx.settings or Settings(), ctx.simulation, ctx.node)
 
 
 @hookimpl

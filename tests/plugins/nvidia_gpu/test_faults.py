@@ -429,14 +429,13 @@ def test_a_prepare_without_a_driver_fails_in_one_sentence(node):
 
 def test_a_node_with_no_driver_at_all(tmp_path):
     """The real library source on a root that has none."""
-    import structlog
     from dracore_nvidia_gpu.gpus import Gpus
     from dracore_nvidia_gpu.settings import Settings
 
     settings = Settings.model_validate(
         {"driverRoot": str(tmp_path), "sysRoot": str(tmp_path), "procRoot": str(tmp_path)}
     )
-    gpus = Gpus.open(settings, None, structlog.get_logger())
+    gpus = Gpus.open(settings, None)
     found = gpus.discover()
     assert found.devices == ()
     (problem,) = found.problems
@@ -446,14 +445,13 @@ def test_a_node_with_no_driver_at_all(tmp_path):
 
 
 def test_a_library_that_is_none(tmp_path):
-    import structlog
     from dracore_nvidia_gpu.gpus import Gpus
     from dracore_nvidia_gpu.settings import Settings
 
     library = tmp_path / "usr/lib64/libnvidia-ml.so.1"
     library.parent.mkdir(parents=True)
     library.write_text("not a library")
-    gpus = Gpus.open(Settings.model_validate({"driverRoot": str(tmp_path)}), None, structlog.get_logger())
+    gpus = Gpus.open(Settings.model_validate({"driverRoot": str(tmp_path)}), None)
     found = gpus.discover()
     assert found.devices == ()
     assert "cannot be loaded" in found.problems[0]

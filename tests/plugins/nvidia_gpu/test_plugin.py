@@ -197,14 +197,13 @@ def test_checks_of_lost_and_withheld_gpus(node):
 
 
 def test_checks_of_a_node_without_any_driver(tmp_path):
-    import structlog
     from dracore_nvidia_gpu.gpus import Gpus
     from dracore_nvidia_gpu.preflight import checks
 
     settings = Settings.model_validate(
         {"driverRoot": str(tmp_path / "gone"), "sysRoot": str(tmp_path), "procRoot": str(tmp_path)}
     )
-    found = {c.name: c for c in checks(Gpus.open(settings, None, structlog.get_logger()))}
+    found = {c.name: c for c in checks(Gpus.open(settings, None))}
     assert not any(found[name].ok for name in ("driver root", "NVML", "GPUs", "device nodes"))
     assert found["nvidia-persistenced"].fix == "start nvidia-persistenced"
     assert "driverRoot" in found["driver root"].fix
