@@ -22,7 +22,7 @@ from typing import Any
 import grpc
 import yaml
 
-from bench import claims, load
+from bench import claims, load, selectors
 from bench.processes import Process
 from dracore.kube.client import KubeClient
 from dracore.kubelet.wire import methods
@@ -30,6 +30,8 @@ from dracore.kubelet.wire import registration_pb2 as registration
 
 HERE = Path(__file__).parent
 GPU, MANY = "gpu.nvidia.com", "bench.dracore.dev"
+GPU_MOUNTS = 71
+"""What a container of a simulated H100 gets; the floor writes as many."""
 LIBRARIES = ("grpc", "kubernetes", "pydantic", "pluggy", "structlog", "click", "yaml", "sqlite3", "pynvml")
 """What the driver imports when it runs with nvidia_gpu; the baseline process imports the same."""
 
@@ -58,7 +60,9 @@ class Driver:
     """`dracore run` with one plugin, its folders below `folder`."""
 
     def __init__(self, folder: Path, kubeconfig: Path, name: str, plugins: dict[str, Any], node: str) -> None:
-        self.folder, self.name = folder, name
+        folder.mkdir()
+        self.folder, self.name, self.node = folder, name, node
+        self.prefix = "gpu-" if name == GPU else "dev-"
         self.registry = folder / "kubelet" / "plugins_registry"
         self.registry.mkdir(parents=True)
         self.config = folder / "node.yaml"
@@ -132,30 +136,33 @@ def published(api: KubeClient, driver: str, count: int) -> bool:
     return sum(len(s["spec"].get("devices") or ()) for s in slices) >= count
 
 
-def versus_floor(folder: Path, kubeconfig: Path, api: KubeClient, blocks: int) -> dict[str, Any]:
-    """Latency and throughput of prepare with the simulated H100s, beside the floor."""
-    driver = Driver(folder / "gpu", kubeconfig, GPU, {"nvidia_gpu": {}}, "bench-gpu")
-    floor_folder = folder / "floor"
+def versus_floor(
+    driver: Driver, kubeconfig: Path, api: KubeClient, mounts: int, blocks: int
+) -> dict[str, Any]:
+    """Latency and throughput of prepare for eight devices, beside the floor writing as many mounts."""
+    floor_folder = driver.folder / "floor"
     floor_folder.mkdir()
     floor_socket = floor_folder / "dra.sock"
-    floor_command = ["-m", "bench.floor", floor_socket, floor_folder, kubeconfig]
+    floor_command = ["-m", "bench.floor", floor_socket, floor_folder, kubeconfig, str(mounts)]
+    name = driver.name
     with driver.start() as process, Process(floor_command, floor_folder / "floor.log") as floor:
         ready = process.until(driver.answers, "the registration socket")
         floor.until(floor_socket.exists, "the floor")
         driver.register()
-        process.until(lambda: published(api, GPU, 8), "the slices")
+        process.until(lambda: published(api, name, 8), "the slices")
         time.sleep(2)
         resident = process.resident_mib
-        mine = [claims.create(api, f"gpu-{i}", GPU, "bench-gpu", f"gpu-{i}") for i in range(8)]
+        devices = [f"{driver.prefix}{i}" for i in range(8)]
+        mine = [claims.create(api, f"{driver.node}-{d}", name, driver.node, d) for d in devices]
         load.one_at_a_time(driver.socket, mine, 5)
         load.one_at_a_time(floor_socket, mine, 5)
-        say("one at a time")
+        say(f"{name}: one at a time")
         ours, base = load.alternating(
             lambda: load.one_at_a_time(driver.socket, mine, 5),
             lambda: load.one_at_a_time(floor_socket, mine, 5),
             blocks,
         )
-        say("eight at a time")
+        say(f"{name}: eight at a time")
         ours8, base8 = load.alternating(
             lambda: load.side_by_side(driver.socket, mine, 20),
             lambda: load.side_by_side(floor_socket, mine, 20),
@@ -208,17 +215,17 @@ def growth(folder: Path, kubeconfig: Path, api: KubeClient, prepared: int, round
         caller = load.Caller(driver.socket)
         for claim in rest[:10]:
             caller.prepare(claim)
-        load.one_at_a_time(driver.socket, probes, 5)
+        warm = 1500 if rounds >= 10_000 else 50
+        say(f"{rounds} rounds, after {warm} to fill what is bounded")
+        load.one_at_a_time(driver.socket, probes, warm // len(probes))
+        memory, files = process.resident_mib, process.open_files
+        load.one_at_a_time(driver.socket, probes, rounds // len(probes))
+        grown, more_files = process.resident_mib - memory, process.open_files - files
         few = load.one_at_a_time(driver.socket, probes, 30)
         say(f"preparing {prepared} claims")
         for claim in rest[10:]:
             caller.prepare(claim)
         full = load.one_at_a_time(driver.socket, probes, 30)
-        say(f"{rounds} rounds")
-        load.one_at_a_time(driver.socket, probes, 20)
-        memory, files = process.resident_mib, process.open_files
-        load.one_at_a_time(driver.socket, probes, rounds // len(probes))
-        grown, more_files = process.resident_mib - memory, process.open_files - files
         caller.close()
     say("restart with all of them prepared")
     with driver.start() as process:
@@ -254,16 +261,24 @@ def main() -> None:
         folder = Path(name)
         with api_server(folder) as kubeconfig:
             api = KubeClient.connect(kubeconfig)
-            for part in ("gpu", "many"):
-                (folder / part).mkdir()
-                node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": f"bench-{part}"}}
-                api.create("/api/v1/nodes", node)
+            for node in ("gpu", "plain", "many"):
+                meta = {"name": f"bench-{node}"}
+                api.create("/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": meta})
             weight = baseline(folder, kubeconfig)
-            figures = versus_floor(folder, kubeconfig, api, blocks)
-            figures["baseline_mib"] = round(weight, 1)
-            figures["resident_over_baseline"] = round(figures["resident_after_start_mib"] / weight, 2)
+            gpu = Driver(folder / "gpu", kubeconfig, GPU, {"nvidia_gpu": {}}, "bench-gpu")
+            plain = Driver(folder / "plain", kubeconfig, MANY, {"bench_devices": {"count": 8}}, "bench-plain")
+            figures: dict[str, Any] = {
+                "simulated_gpus": versus_floor(gpu, kubeconfig, api, GPU_MOUNTS, blocks),
+                "plain_devices": versus_floor(plain, kubeconfig, api, 0, blocks),
+            }
+            resident = figures["simulated_gpus"]["resident_after_start_mib"]
+            figures["resident"] = {
+                "baseline_mib": round(weight, 1),
+                "simulated_gpus_over_baseline": round(resident / weight, 2),
+            }
             figures["many_claims"] = growth(folder, kubeconfig, api, prepared, rounds)
     figures["packing"] = packing(10_000)
+    figures["selectors"] = selectors.measure()
     figures["machine"] = {
         "cores": os.cpu_count(),
         "python": platform.python_version(),

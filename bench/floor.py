@@ -4,7 +4,7 @@ A bare gRPC server for DRAPlugin v1. Prepare: GET the claim over TLS, one commit
 and one after, one CDI file written, fsynced and renamed. Unprepare: one commit before and one after, the file
 unlinked. What a driver needs beyond this is its overhead.
 
-    python -m bench.floor SOCKET FOLDER KUBECONFIG
+    python -m bench.floor SOCKET FOLDER KUBECONFIG MOUNTS
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ DRIVER = "gpu.nvidia.com"
 
 
 class Floor:
-    def __init__(self, folder: Path, kubeconfig: Path) -> None:
+    def __init__(self, folder: Path, kubeconfig: Path, mounts: int) -> None:
         config = yaml.safe_load(kubeconfig.read_text())
         cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
         self.server = cluster["server"]
@@ -43,6 +43,9 @@ class Floor:
         self.http = urllib3.PoolManager(num_pools=2, maxsize=64, **tls)
         self.headers = {"Authorization": f"Bearer {user['token']}"} if "token" in user else {}
         self.folder = folder
+        options = ["ro", "nosuid", "nodev", "rbind", "rprivate"]
+        paths = [f"/usr/lib/x86_64-linux-gnu/libdriver-part-{i}.so.580.95.05" for i in range(mounts)]
+        self.mounts = [{"hostPath": p, "containerPath": p, "options": options} for p in paths]
         self.lock = threading.Lock()
         self.db = sqlite3.connect(folder / "floor.db", check_same_thread=False, isolation_level=None)
         self.db.execute("PRAGMA journal_mode=WAL")
@@ -70,7 +73,9 @@ class Floor:
                 devices.append(
                     (result["request"], result["pool"], result["device"], f"k8s.{DRIVER}/claim={name}")
                 )
-            spec = json.dumps({"cdiVersion": "0.5.0", "kind": f"k8s.{DRIVER}/claim", "devices": nodes})
+            common = {"mounts": self.mounts} if self.mounts else {}
+            content = {"cdiVersion": "0.5.0", "kind": f"k8s.{DRIVER}/claim", "containerEdits": common}
+            spec = json.dumps({**content, "devices": nodes})
             path = self.folder / f"{ref.uid}.json"
             beside = self.folder / f".{ref.uid}.json"
             with open(beside, "w") as file:
@@ -99,7 +104,7 @@ class Floor:
 
 def main() -> None:
     socket, folder, kubeconfig = map(Path, sys.argv[1:4])
-    floor = Floor(folder, kubeconfig)
+    floor = Floor(folder, kubeconfig, int(sys.argv[4]))
     server = grpc.server(futures.ThreadPoolExecutor(64))
     handlers = {
         "NodePrepareResources": grpc.unary_unary_rpc_method_handler(
