@@ -7,13 +7,15 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from dracore.errors import DracoreError, PluginError
 from dracore.inventory.ports import Contexts, Hooks
 from dracore.kube.backoff import Backoff
-from dracore.model.device import Device, Discovery, NotYet
+from dracore.model.device import CounterSet, Device, Discovery, NotYet
 from dracore.model.prepared import Health
+
+T = TypeVar("T")
 
 State: TypeAlias = Literal["waiting", "starting", "discovering", "running", "not yet", "failed", "stopped"]
 """``waiting``: for the plugins that it requires; ``not yet``: discovery had no answer; ``failed``: start or
@@ -204,11 +206,14 @@ class Runner:
     def _tell(self, answer: Answer) -> None:
         if answer.state != self.answer.state:
             self._log.debug("plugin", state=answer.state)
-        self.answer = answer
+        before, self.answer = self.answer, answer
         try:
             self._answered(self.plugin, answer)
-        except Exception:  # noqa: BLE001 - logged; the next answer is merged anew
+        except Exception as error:  # noqa: BLE001 - logged; the next answer is merged anew
             self._log.exception("the answer could not be merged")
+            # The last good one stays, and does not stand in the way of other plugins' answers.
+            text = f"the answer is not used: {_text(error)}"
+            self.answer = replace(before, state="failed", error=text, settled=True)
 
     def _guarded(self, hook: str, call: Callable[[], Any]) -> None:
         try:
@@ -229,20 +234,43 @@ def _defect(error: Exception) -> BaseException | bool:
 
 
 def _discovery(plugin: str, found: Any) -> Discovery:
-    if isinstance(found, Discovery):
-        return found
-    if not isinstance(found, Iterable):
-        raise PluginError(
-            f"dra_discover returned {found!r}",
-            where=f"plugin {plugin}",
-            fix="return a list of Device, a Discovery or NotYet",
-        )
-    devices = tuple(found)
-    for device in devices:
-        if not isinstance(device, Device):
+    """What the hook returned as a Discovery whose parts are what they must be.
+
+    :raises PluginError: they are not.
+    """
+    if not isinstance(found, Discovery):
+        if not isinstance(found, Iterable):
             raise PluginError(
-                f"dra_discover returned {device!r} among the devices",
+                f"dra_discover returned {found!r}",
                 where=f"plugin {plugin}",
-                fix="return dracore.Device objects",
+                fix="return a list of Device, a Discovery or NotYet",
             )
-    return Discovery(devices)
+        found = Discovery(found)  # type: ignore[arg-type]  # made a tuple below
+    return Discovery(
+        _members(plugin, found.devices, Device, "devices"),
+        _members(plugin, found.counter_sets, CounterSet, "counter sets"),
+        _members(plugin, found.problems, str, "problems"),
+    )
+
+
+def _members(plugin: str, given: Any, kind: type[T], what: str) -> tuple[T, ...]:
+    if not isinstance(given, Iterable) or isinstance(given, str):
+        raise PluginError(
+            f"dra_discover returned {given!r} as {what}",
+            where=f"plugin {plugin}",
+            fix=f"give a list of {kind.__name__}",
+        )
+    members = tuple(given)
+    for member in members:
+        if not isinstance(member, kind):
+            fix = "return dracore.Device objects" if kind is Device else f"give {kind.__name__} objects"
+            raise PluginError(
+                f"dra_discover returned {member!r} among the {what}", where=f"plugin {plugin}", fix=fix
+            )
+        if isinstance(member, (Device, CounterSet)) and not isinstance(member.name, str):
+            raise PluginError(
+                f"dra_discover returned {member.name!r} as a name among the {what}",
+                where=f"plugin {plugin}",
+                fix="a name is text; dracore.device_name() makes one of anything",
+            )
+    return members
