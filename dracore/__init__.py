@@ -14,6 +14,7 @@ _HOME = {
     "Check": "model.prepared",
     "Claim": "model.claim",
     "ClaimContext": "model.context",
+    "ClaimError": "errors",
     "ClaimRef": "model.claim",
     "ConfigKind": "model.context",
     "ContainerEdits": "model.edits",
@@ -34,6 +35,7 @@ _HOME = {
     "Mount": "model.edits",
     "Node": "model.effect",
     "NodeContext": "model.context",
+    "NodeSelection": "model.device",
     "NotYet": "model.device",
     "Permission": "model.context",
     "Prepared": "model.prepared",
@@ -55,6 +57,7 @@ _HOME = {
 __all__ = sorted(_HOME)
 
 if TYPE_CHECKING:
+    from dracore.errors import ClaimError as ClaimError
     from dracore.errors import DeviceGone as DeviceGone
     from dracore.errors import DracoreError as DracoreError
     from dracore.errors import EffectRefused as EffectRefused
@@ -77,6 +80,7 @@ if TYPE_CHECKING:
     from dracore.model.device import CounterSet as CounterSet
     from dracore.model.device import Device as Device
     from dracore.model.device import Discovery as Discovery
+    from dracore.model.device import NodeSelection as NodeSelection
     from dracore.model.device import NotYet as NotYet
     from dracore.model.device import RequestPolicy as RequestPolicy
     from dracore.model.device import Taint as Taint

@@ -191,7 +191,8 @@ def dra_shape(ctx: NodeContext, device: Device) -> Device | None:
 def dra_health(ctx: NodeContext) -> Iterable[Health] | None:
     """The health of this plugin's devices; asked with every discovery.
 
-    A taint that it asks for survives a restart of the driver until the plugin reports the device healthy.
+    A taint that it asks for survives a restart of the driver until the plugin reports the device healthy, or
+    healthy again in this one respect (the same `taint_key`).
 
     :since: 0.1
     """

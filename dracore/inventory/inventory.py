@@ -238,16 +238,16 @@ class Inventory:
             self._renew()
 
     def _keep_health(self, plugin: str, health: Iterable[Health]) -> None:
-        """A device that is reported healthy is rid of what was said of it before."""
+        """A device that is reported healthy is rid of what was said of it before, or of one taint."""
         try:
             for entry in health:
-                if entry.taint_key:
+                if entry.state == "Healthy":
+                    self._health.clear(plugin, entry.device, key=entry.taint_key or None)
+                elif entry.taint_key:
                     taint = Taint(
                         entry.taint_key, entry.taint_effect or "NoSchedule", entry.taint_value, self._time()
                     )
                     self._health.store(plugin, entry.device, taint, entry.message)
-                elif entry.state == "Healthy":
-                    self._health.clear(plugin, entry.device)
         except DracoreError as error:
             self._log.error("the health of devices could not be kept", plugin=plugin, error=str(error))
 
@@ -278,7 +278,10 @@ class Inventory:
                     self._offering = view.pools
                     self._settled.notify_all()
                 for callback in self._subscribers:
-                    callback(view.pools)
+                    try:
+                        callback(view.pools)
+                    except Exception:  # noqa: BLE001 - whoever it is will hear of the next change
+                        self._log.exception("a subscriber failed")
 
     def _prepared_now(self) -> Collection[tuple[str, str, str]]:
         try:

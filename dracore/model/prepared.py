@@ -33,7 +33,11 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """The health of one device; `taint` asks for a taint that survives a restart of the driver."""
+    """The health of one device, or one thing that is the matter with it; a device may have several.
+
+    With `taint_key` and not healthy it asks for a taint that survives a restart of the driver. ``Healthy``
+    ends all taints that were asked for of this device; with `taint_key` that one alone.
+    """
 
     device: str
     state: HealthState

@@ -79,7 +79,7 @@ class AttemptContext(_Context):
 
     @property
     def log(self) -> Any:
-        return super().log.bind(claim_uid=self.claim.ref.uid)
+        return super().log.bind(claim=self.claim.ref.uid)
 
     @property
     def claim_dir(self) -> Path:

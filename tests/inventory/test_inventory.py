@@ -134,7 +134,15 @@ def test_a_failure_right_after_a_start_withdraws_nothing(bench: Any, plugin: Any
 
 @pytest.mark.parametrize(
     ("answer", "message"),
-    [(None, "dra_discover returned None; return a list"), ([3], "dra_discover returned 3 among the devices")],
+    [
+        (None, "dra_discover returned None; return a list"),
+        ([3], "dra_discover returned 3 among the devices"),
+        ("abc", "dra_discover returned 'abc' as devices"),
+        ([Device(5)], "dra_discover returned 5 as a name among the devices"),  # type: ignore[arg-type]
+        (Discovery(5), "dra_discover returned 5 as devices"),  # type: ignore[arg-type]
+        (Discovery((), (Device("a"),)), "among the counter sets; give CounterSet"),  # type: ignore[arg-type]
+        (Discovery(problems="x"), "dra_discover returned 'x' as problems"),  # type: ignore[arg-type]
+    ],
 )
 def test_answers_that_are_none(bench: Any, plugin: Any, answer: Any, message: str) -> None:
     found = Found()
@@ -416,6 +424,41 @@ def test_taints_of_health_survive_a_restart_until_the_device_is_healthy(
     reports[:] = [Health("a", "Healthy")]
     second.rescan()
     until(lambda: device(second, "a").taints == ())
+
+
+def test_one_taint_of_several_ends_alone(bench: Any, plugin: Any, until: Any) -> None:
+    said = [
+        Health("a", "Unhealthy", taint_key="x/hot"),
+        Health("a", "Unhealthy", taint_key="x/xid", taint_effect="NoExecute"),
+    ]
+    inventory = bench.run({"p": plugin(dra_discover=Found("a"), dra_health=lambda ctx: list(said))})
+
+    def taints() -> list[str]:
+        return sorted(taint.key for taint in device(inventory, "a").taints)
+
+    assert taints() == ["x/hot", "x/xid"]
+    said[0] = Health("a", "Healthy", taint_key="x/hot")
+    inventory.rescan()
+    until(lambda: taints() == ["x/xid"])
+    said[:] = [Health("a", "Healthy")]
+    inventory.rescan()
+    until(lambda: taints() == [])
+
+
+def test_an_answer_that_cannot_be_merged_is_not_called_running(bench: Any, plugin: Any, until: Any) -> None:
+    found, other = Found("a"), Found("x")
+    inventory = bench.run({"p": plugin(dra_discover=found), "q": plugin(dra_discover=other)})
+    found.answer = [Device("b", pool=5)]  # type: ignore[arg-type]
+    inventory.rescan()
+    until(lambda: [status.state for status in inventory.status()] == ["failed", "running"])
+    assert "the answer is not used" in problems(inventory)[0]
+    other.answer = [Device("y")]
+    inventory.rescan()
+    until(lambda: names(inventory) == ["a", "y"])
+    found.answer = [Device("b")]
+    inventory.rescan()
+    until(lambda: names(inventory) == ["b", "y"])
+    assert problems(inventory) == []
 
 
 def test_a_failing_health_hook_loses_no_device(bench: Any, plugin: Any) -> None:
