@@ -13,6 +13,7 @@ import structlog
 
 from dracore.config import load
 from dracore.errors import DracoreError
+from dracore.model.seam import Seam, no_seam
 from dracore.node.plugin import NodePlugin, offered
 from dracore.observe.logs import configure_logs
 
@@ -22,7 +23,7 @@ LOOK_SECONDS = 2.0
 _log = structlog.get_logger(__name__)
 
 
-def run(file: Path, instance: str = "", *, level: int = logging.INFO) -> None:
+def run(file: Path, instance: str = "", *, level: int = logging.INFO, seam: Seam = no_seam) -> None:
     """Runs the node plugin until SIGTERM or SIGINT.
 
     :raises DracoreError: it cannot start.
@@ -32,7 +33,7 @@ def run(file: Path, instance: str = "", *, level: int = logging.INFO) -> None:
     loaded = load(file, compile_filter=offered)
     configure_logs(loaded.configuration.observe.logs, level=level)
     signals = Signals()
-    node = NodePlugin(loaded, instance=instance)
+    node = NodePlugin(loaded, instance=instance, seam=seam)
     node.start()
     seen = _stamp(file)
     while not signals.ending:

@@ -26,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--every", type=int, default=1, help="a seeded n-th of the points (1: all)")
     parser.add_argument("--seed", default="")
+    parser.add_argument("--thin", action="store_true", help="fewer points of the modes that are alike")
     parser.add_argument("--mode", action="append", choices=MODES)
     parser.add_argument("--only", action="append", help="scenarios whose names contain this")
     chosen = parser.parse_args(arguments)
@@ -37,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         every=chosen.every,
         seed=chosen.seed,
         jobs=chosen.jobs,
+        thin=chosen.thin,
         verbose=True,
     )
     sys.stdout.write(f"{report}\n")
