@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +15,10 @@ import pytest
 
 from dracore.config import load
 from dracore.inventory import look
+from dracore.testing.apiserver import EmbeddedAPI
+from dracore.testing.cdi import container_view
+from dracore.testing.kubelet import FakeKubelet
+from dracore.testing.kubelet.model import pod_uid
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples/plugins/nics"
@@ -71,6 +78,68 @@ def test_it_offers_the_interfaces_of_this_machine_beside_simulated_gpus(
     assert len(found["gpu.nvidia.com"].pools[0].devices) == 8
 
 
+def test_one_process_serves_it_beside_nvidia_gpu(
+    installed: Path, embedded_api: EmbeddedAPI, fake_kubelet: FakeKubelet, kubelet_root: Path
+) -> None:
+    """``dracore run`` with both: a pod gets the loopback interface and a GPU by one claim."""
+    folder = kubelet_root / "w"
+    folder.mkdir()
+    (folder / "node.yaml").write_text(
+        f"""
+node: node-1
+plugins: {{nics: , nvidia_gpu: }}
+simulation: {{node: single-t4, stateDir: sim}}
+kube: {{kubeconfig: {embedded_api.write_kubeconfig(folder / "kubeconfig")}}}
+kubelet: {{rootDir: {fake_kubelet.root}}}
+host: {{statusSocket: s.sock}}
+cdi: {{dir: cdi}}
+"""
+    )
+    embedded_api.create({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-1"}})
+    wanted = {"nics.example.com": "lo", "gpu.nvidia.com": "gpu-0"}
+    child = subprocess.Popen(
+        [sys.executable, "-m", "dracore.cli", "run", "--config", "node.yaml"],
+        cwd=folder,
+        env={name: value for name, value in os.environ.items() if name != "POD_UID"}
+        | {"PYTHONPATH": str(installed)},
+    )
+    try:
+        end = time.monotonic() + 60
+        while {item["spec"]["driver"] for item in embedded_api.list("resourceslices")} != set(wanted):
+            assert time.monotonic() < end
+            assert child.poll() is None
+            time.sleep(0.05)
+        results = [
+            {"request": name, "driver": driver, "pool": "node-1", "device": name}
+            for driver, name in wanted.items()
+        ]
+        requests = [
+            {"name": result["request"], "exactly": {"deviceClassName": result["driver"]}}
+            for result in results
+        ]
+        embedded_api.create(
+            {
+                "apiVersion": "resource.k8s.io/v1",
+                "kind": "ResourceClaim",
+                "metadata": {"name": "both", "namespace": "default"},
+                "spec": {"devices": {"requests": requests}},
+                "status": {
+                    "allocation": {"devices": {"results": results}},
+                    "reservedFor": [{"resource": "pods", "name": "both", "uid": pod_uid("both")}],
+                },
+            }
+        )
+        (ids,) = fake_kubelet.run_pod("both", ["both"]).values()
+        container = container_view(folder / "cdi", ids)
+        assert container.env["NIC_LO"] == "lo"
+        assert "/dev/nvidia0" in {node["path"] for node in container.device_nodes}
+        fake_kubelet.delete_pod("both")
+        assert list((folder / "cdi").iterdir()) == []
+    finally:
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(60) == 0
+
+
 @pytest.mark.usefixtures("found")
 def test_an_interface_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import nics  # type: ignore[import-not-found]
@@ -82,9 +151,7 @@ def test_an_interface_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (tmp_path / "Eth0.100/speed").write_text("-1\n")
     (tmp_path / "bonding_masters").write_text("")
     (device,) = nics.dra_discover(None)
-    assert device == Device(
-        "eth0100", "nic", attributes={"interface": "Eth0.100", "virtual": True}
-    )
+    assert device == Device("eth0100", "nic", attributes={"interface": "Eth0.100", "virtual": True})
     assert nics.dra_prepare(device).edits.env == {"NIC_ETH0100": "Eth0.100"}
     (tmp_path / "Eth0.100/speed").unlink()
     (tmp_path / "Eth0.100").rmdir()
