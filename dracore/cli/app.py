@@ -16,6 +16,7 @@ COMMANDS = {
     "slices": ("dracore.cli.slices", "Print what would be published, without a cluster."),
     "status": ("dracore.cli.status", "Ask the running node plugin how it is."),
     "plugins": ("dracore.cli.plugins", "List the plugins that are installed."),
+    "cel": ("dracore.cli.cel", "Check a CEL selector, or ask it about devices."),
     "config": ("dracore.cli.config", "Check a node configuration, or print its schema."),
     "manifests": ("dracore.cli.manifests", "Print what the plugins need in a cluster."),
     "simulate": ("dracore.cli.simulate", "Allocate claims as the scheduler would, without a cluster."),

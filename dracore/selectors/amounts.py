@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from decimal import Context, Decimal, localcontext
+from functools import lru_cache
 from typing import Any
 
 from dracore.model.quantity import Quantity
 from dracore.selectors.faults import Fault
-from dracore.selectors.values import INT_MAX, INT_MIN, NO_OVERLOAD, register, register_accepting
+from dracore.selectors.values import BY_IDENTITY, INT_MAX, INT_MIN, NO_OVERLOAD, register, register_accepting
 
 _WRONG = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
 _SHAPE = re.compile(
@@ -59,6 +60,7 @@ def _context(digits: int) -> Context:
     return Context(prec=max(100, digits + 40), Emax=999_999_999, Emin=-999_999_999)
 
 
+@lru_cache(maxsize=4096)
 def amount(text: str) -> Amount:
     """The quantity that `text` says.
 
@@ -159,5 +161,6 @@ def approximately(quantity: Quantity) -> float:
 _QUANTITIES = frozenset({Quantity, Amount})
 for _kind, _accepted in ((Quantity, _QUANTITIES), (Amount, _QUANTITIES), (Sum, _QUANTITIES)):
     register(_kind, "kubernetes.Quantity")
+    BY_IDENTITY.add(_kind)
     register_accepting(_kind, _accepted, lambda one, other: one.value == other.value)
 QUANTITY_CLASSES: tuple[type[Any], ...] = (Quantity, Amount, Sum)

@@ -7,6 +7,7 @@ from typing import Any
 
 from dracore.selectors import types
 from dracore.selectors.declarations import Overload
+from dracore.selectors.depth import STRIDE, apart
 from dracore.selectors.environment import Environment
 from dracore.selectors.faults import Issues
 from dracore.selectors.tree import Call, Fold, Ident, ListNode, Literal, MapNode, Message, Node, Select, walk
@@ -40,6 +41,7 @@ class _Checker:
         self._environment = environment
         self._report = issues.report
         self._scopes: list[dict[str, Type]] = []
+        self._depth = 0
         self._kinds: dict[type, Callable[[Any], Type]] = {
             Literal: lambda node: _LITERALS[node.value.__class__],
             Ident: self._ident,
@@ -52,7 +54,10 @@ class _Checker:
         }
 
     def check(self, node: Node) -> Type:
-        node.type = self._kinds[node.__class__](node)
+        self._depth += 1
+        kind = self._kinds[node.__class__]
+        node.type = apart(lambda: kind(node)) if self._depth % STRIDE == 0 else kind(node)
+        self._depth -= 1
         return node.type
 
     # --- names --------------------------------------------------------------------------------------------

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from dracore.model.device import Device
 from dracore.model.quantity import Quantity
+from dracore.model.semver import Semver
+from dracore.selectors.amounts import amount
 from dracore.selectors.faults import Fault
 from dracore.selectors.library.kubernetes import semver
 from dracore.selectors.values import Domains
 
-_SCALARS: dict[str, Callable[[Any], Any]] = {"int": int, "bool": bool, "string": str}
-_LISTS: tuple[tuple[str, Callable[[Any], Any]], ...] = (("ints", int), ("bools", bool), ("strings", str))
+_SCALARS: tuple[tuple[str, type], ...] = (("int", int), ("bool", bool), ("string", str), ("version", Semver))
+_LISTS: tuple[tuple[str, type], ...] = tuple((f"{key}s", kind) for key, kind in _SCALARS)
+"""In the order in which the API server looks where several are set."""
 
 
 def activation(driver: str, device: Device | Mapping[str, Any]) -> dict[str, Any]:
@@ -24,14 +27,14 @@ def activation(driver: str, device: Device | Mapping[str, Any]) -> dict[str, Any
     if isinstance(device, Device):
         for name, value in device.attributes.items():
             _put(attributes, driver, name, list(value) if value.__class__ is tuple else value)
-        for name, amount in device.capacity.items():
-            _put(capacity, driver, name, amount.value)
+        for name, held in device.capacity.items():
+            _put(capacity, driver, name, held.value)
         shared = device.allow_multiple_allocations
     else:
         for name, published in (device.get("attributes") or {}).items():
             _put(attributes, driver, name, _published(name, published))
-        for name, amount in (device.get("capacity") or {}).items():
-            _put(capacity, driver, name, _quantity(name, amount))
+        for name, published in (device.get("capacity") or {}).items():
+            _put(capacity, driver, name, _quantity(name, published))
         shared = bool(device.get("allowMultipleAllocations"))
     return {
         "driver": driver,
@@ -49,33 +52,32 @@ def _put(domains: Domains, driver: str, name: str, value: Any) -> None:
 
 
 def _published(name: str, attribute: Any) -> Any:
-    if not isinstance(attribute, Mapping):
-        raise Fault(f"attribute {name}: unsupported attribute value")
-    for key, kind in _LISTS:
-        values = attribute.get(key)
-        if values is not None:
-            return [kind(value) for value in values]
-    if attribute.get("versions") is not None:
-        return [_version(name, text) for text in attribute["versions"]]
-    for key, convert in _SCALARS.items():
-        value = attribute.get(key)
-        if value is not None:
-            return convert(value)
-    if attribute.get("version") is not None:
-        return _version(name, attribute["version"])
+    if isinstance(attribute, Mapping):
+        for key, kind in _LISTS:
+            values = attribute.get(key)
+            if values is not None and isinstance(values, list):
+                return [_one(name, value, kind) for value in values]
+        for key, kind in _SCALARS:
+            value = attribute.get(key)
+            if value is not None:
+                return _one(name, value, kind)
     raise Fault(f"attribute {name}: unsupported attribute value")
 
 
-def _version(name: str, text: str) -> Any:
+def _one(name: str, value: Any, kind: type) -> Any:
+    if kind is Semver:
+        try:
+            return semver(str(value))
+        except Fault as fault:
+            raise Fault(f"attribute {name}: parse semantic version: {fault.message}") from None
+    if value.__class__ is not kind:
+        raise Fault(f"attribute {name}: unsupported attribute value")
+    return value
+
+
+def _quantity(name: str, published: Any) -> Quantity:
+    value = published.get("value") if isinstance(published, Mapping) else published
     try:
-        return semver(text)
+        return amount(str(value))
     except Fault as fault:
-        raise Fault(f"attribute {name}: parse semantic version: {fault.message}") from None
-
-
-def _quantity(name: str, amount: Any) -> Quantity:
-    value = amount.get("value") if isinstance(amount, Mapping) else amount
-    try:
-        return Quantity.parse(str(value))
-    except (ValueError, ArithmeticError):
-        raise Fault(f"capacity {name}: {value!r} is not a quantity") from None
+        raise Fault(f"capacity {name}: {fault.message}") from None

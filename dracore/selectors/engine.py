@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 from dracore.model.device import Device
 from dracore.model.names import EXPRESSION_LIMIT
 from dracore.selectors import costs, types
 from dracore.selectors.attributes import COST, DEVICE, Run
 from dracore.selectors.checker import check
+from dracore.selectors.depth import apart
 from dracore.selectors.device import activation
 from dracore.selectors.environment import Environment
 from dracore.selectors.faults import CompileError, Crash, Fault, Issues, Stopped
@@ -23,7 +23,6 @@ from dracore.selectors.validate import validate
 from dracore.selectors.values import Optional, type_name
 
 TOO_DEEP = "nested too deeply"
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +36,8 @@ class Program:
     macros: frozenset[str]
     run: Run = field(repr=False)
     size: int = field(repr=False)
+    deep: bool = False
+    """Whether it is nested so deeply that evaluating it needs a stack of its own."""
 
     def evaluate(self, device: Mapping[str, Any]) -> tuple[Any, int]:
         """The value for a value of ``device``, and what it cost.
@@ -91,7 +92,7 @@ def build(text: str, environment: Environment) -> Program:
     if len(text) > EXPRESSION_LIMIT or len(text.encode("utf-8", "surrogatepass")) > EXPRESSION_LIMIT:
         raise CompileError(text[:400], f"longer than {EXPRESSION_LIMIT} bytes, the API's limit")
     try:
-        return _with_room(lambda: _build(text, environment), _looks_deep(text))
+        return apart(lambda: _build(text, environment)) if _looks_deep(text) else _build(text, environment)
     except RecursionError:
         raise CompileError(text, TOO_DEEP) from None
 
@@ -108,37 +109,16 @@ def _build(text: str, environment: Environment) -> Program:
         raise CompileError(text, f"must evaluate to bool or the unknown type, not {tree.type.declared()}")
     try:
         run, size = plan(tree, environment)
+    except Crash as crash:
+        raise CompileError(text, f"crashes the API server's planner: {crash}") from None
     except Fault as fault:
         raise CompileError(text, f"program instantiation failed: {fault.message}") from None
-    return Program(text, tree.type, tree, environment, frozenset(macros), run, size)
+    return Program(text, tree.type, tree, environment, frozenset(macros), run, size, _looks_deep(text))
 
 
 def _looks_deep(text: str) -> bool:
     """Whether brackets lie so deep that the caller's stack may not have room enough."""
     return sum(map(text.count, "([{")) > 40
-
-
-def _with_room(work: Callable[[], _T], deep: bool) -> _T:
-    """Runs `work`, for deep expressions in a thread: there the whole recursion limit is left.
-
-    The limit itself belongs to the whole process and is not touched.
-    """
-    if not deep:
-        return work()
-    outcome: list[Any] = []
-
-    def target() -> None:
-        try:
-            outcome.extend((True, work()))
-        except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
-            outcome.extend((False, error))
-
-    thread = threading.Thread(target=target, name="dracore-selector", daemon=True)
-    thread.start()
-    thread.join()
-    if outcome[0]:
-        return outcome[1]  # type: ignore[no-any-return]
-    raise outcome[1]
 
 
 def matches(program: Program, driver: str, device: Device | Mapping[str, Any]) -> tuple[bool, int]:
@@ -148,7 +128,7 @@ def matches(program: Program, driver: str, device: Device | Mapping[str, Any]) -
     """
     seen = activation(driver, device)
     try:
-        value, cost = _with_room(lambda: program.evaluate(seen), _looks_deep(program.text))
+        value, cost = apart(lambda: program.evaluate(seen)) if program.deep else program.evaluate(seen)
     except RecursionError:
         raise Fault(TOO_DEEP) from None
     held = value.value if value.__class__ is Optional and value.present else value

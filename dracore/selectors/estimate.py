@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from dracore.selectors import estimates
+from dracore.selectors.depth import STRIDE, apart
 from dracore.selectors.environment import Environment
 from dracore.selectors.sizes import MAX, ONE, UNKNOWN, ZERO, Range, fixed
 from dracore.selectors.tree import Call, Fold, Ident, ListNode, Literal, MapNode, Node, Select
@@ -45,6 +46,7 @@ class Estimator:
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
+        self._depth = 0
         self._sizes: dict[Node, Range] = {}
         self._entries: dict[Node, Entry] = {}
         self._paths: dict[Node, tuple[str, ...]] = {}
@@ -61,7 +63,10 @@ class Estimator:
 
     def cost(self, node: Node) -> Range:
         """The cost of a node and all below."""
-        cost: Range = self._kinds[node.__class__](node)
+        self._depth += 1
+        kind = self._kinds[node.__class__]
+        cost: Range = apart(lambda: kind(node)) if self._depth % STRIDE == 0 else kind(node)
+        self._depth -= 1
         return cost
 
     # --- what is known of a node --------------------------------------------------------------------------

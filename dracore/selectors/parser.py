@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from dracore.selectors.depth import STRIDE, apart
 from dracore.selectors.faults import CompileError, Issue, Issues, Position
 from dracore.selectors.lexer import RESERVED, Token, tokens, value
 from dracore.selectors.macros import MACROS, MacroError
@@ -136,7 +137,7 @@ class _Parser:
         self._nested += 1
         if self._nested > NESTING_LIMIT:
             raise _TooDeepError(f"expression recursion limit exceeded: {NESTING_LIMIT}")
-        node = self._binary(1)
+        node = apart(lambda: self._binary(1)) if self._nested % STRIDE == 0 else self._binary(1)
         if self._next.kind == "?":
             pos = self._take().pos
             first = self._binary(1)
@@ -177,7 +178,10 @@ class _Parser:
                 count += 1
             prefix = prefix if count % 2 else ""
             if self._next.kind in ("!", "-") and not self._is_signed():
-                self._not_a_start()
+                after = self._tokens[self._at + 1] if prefix != "-" else self._next
+                if prefix == "-":
+                    self._fail(after, f"no viable alternative at input '-{after.text}'")
+                self._fail(after, f"no viable alternative at input '{self._next.text}{after.text}'")
         node = self._primary()
         while True:
             kind = self._next.kind

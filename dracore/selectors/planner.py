@@ -23,6 +23,7 @@ from dracore.selectors.attributes import (
     named,
 )
 from dracore.selectors.calls import call
+from dracore.selectors.depth import STRIDE, apart
 from dracore.selectors.environment import Environment
 from dracore.selectors.faults import Fault
 from dracore.selectors.folds import fold
@@ -75,6 +76,7 @@ class Planner:
         self.environment = environment
         self.locals = 0
         self._scopes: list[dict[str, Run]] = []
+        self._depth = 0
         self._kinds: dict[type, Callable[[Any], Plan]] = {
             Literal: lambda node: Constant(node.value),
             Ident: self._ident,
@@ -87,7 +89,16 @@ class Planner:
 
     def plan(self, node: Node) -> Plan:
         """The plan of a node, still open for steps that follow."""
-        return self._kinds[node.__class__](node)
+        self._depth += 1
+        make = self._kinds[node.__class__]
+        if self._depth % STRIDE:
+            planned = make(node)
+        else:
+            planned = apart(lambda: make(node))
+            if not isinstance(planned, Constant | Path | Choice):
+                planned = _apart(planned)
+        self._depth -= 1
+        return planned
 
     def run(self, node: Node) -> Run:
         """What evaluates a node."""
@@ -264,6 +275,10 @@ def closed(planned: Plan) -> Run:
             return planned.base
         return named(planned)
     return planned
+
+
+def _apart(run: Run) -> Run:
+    return lambda frame: apart(lambda: run(frame))
 
 
 def _device(frame: list[Any]) -> Any:

@@ -27,7 +27,7 @@ def reads(tree: Node) -> frozenset[Read] | None:
     found: set[Read] = set()
     try:
         _visit(tree, {}, found)
-    except _Whole:
+    except (_Whole, RecursionError):
         return None
     return frozenset(found)
 
@@ -97,32 +97,33 @@ def _fold(node: Fold, scope: dict[str, _Symbol], found: set[Read]) -> _Symbol:
 class Projection:
     """Takes from a device what an expression reads, as something to look an answer up by."""
 
+    __slots__ = ("answers", "attributes", "capacity", "driver")
+
     def __init__(self, names: frozenset[Read], driver: str) -> None:
         self.driver = driver
-        self._attributes: list[str] = []
-        self._capacity: list[str] = []
+        self.attributes: tuple[str, ...] = ()
+        self.capacity: tuple[str, ...] = ()
+        self.answers: dict[tuple[Any, ...], Any] = {}
+        """What the expression answered to each key."""
         for part, domain, name in sorted(names):
-            keys = self._attributes if part == "attributes" else self._capacity
             own = domain in (DRIVER, driver)
-            keys.append(f"{driver if own else domain}/{name}")
-            if own:
-                keys.append(name)
+            keys = (f"{driver if own else domain}/{name}", *((name,) if own else ()))
+            if part == "attributes":
+                self.attributes += keys
+            else:
+                self.capacity += keys
 
-    def __call__(self, device: Device) -> tuple[Any, ...]:
+    def key(self, device: Device) -> tuple[Any, ...]:
         """Equal for devices between which the expression sees no difference."""
-        attributes = device.attributes
-        key: list[Any] = [device.allow_multiple_allocations]
-        for name in self._attributes:
-            value = attributes.get(name)
-            if value is not None:
-                # True is 1 to Python, but not to CEL.
-                key += (name, value, value.__class__ if value.__class__ is not tuple else _element(value))
-        for name in self._capacity:
+        values = tuple(map(device.attributes.get, self.attributes))
+        kinds = tuple(map(type, values))  # True is 1 to Python, but not to CEL
+        if tuple in kinds:
+            kinds += tuple(type(value[0]) for value in values if value.__class__ is tuple and value)
+        if not self.capacity:
+            return (device.allow_multiple_allocations, values, kinds)
+        amounts: list[Any] = [device.allow_multiple_allocations, values, kinds]
+        for name in self.capacity:
             amount = device.capacity.get(name)
             if amount is not None:
-                key += (name, amount.value.value, amount.value.binary)
-        return tuple(key)
-
-
-def _element(values: Any) -> Any:
-    return values[0].__class__ if values else None
+                amounts += (name, amount.value.value, amount.value.binary)
+        return tuple(amounts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -28,7 +28,6 @@ class Selector:
     def __init__(self, program: Program) -> None:
         self.program = program
         self.text = program.text
-        self._answers: dict[tuple[Any, ...], bool | Fault] = {}
         self._projections: dict[str, Projection] = {}
 
     def __repr__(self) -> str:
@@ -51,22 +50,36 @@ class Selector:
         :raises SelectorError: it failed on this device (an attribute that it lacks), or is not true or false.
         """
         if device.__class__ is Device:
-            projection = self._projections.get(driver) or self._projection(driver)
+            projection = self._projection(driver)
             if projection is not None:
-                key = (driver, *projection(device))
-                answer = self._answers.get(key)
+                key = projection.key(device)
+                answer = projection.answers.get(key)
                 if answer is None:
                     answer = self._evaluate(driver, device)
-                    if len(self._answers) >= _REMEMBERED:
-                        self._answers.clear()
-                    self._answers[key] = answer
-                if answer.__class__ is bool:
-                    return answer
-                raise self._error(answer, driver, device)  # type: ignore[arg-type]
+                    if len(projection.answers) >= _REMEMBERED:
+                        projection.answers.clear()
+                    projection.answers[key] = answer
+                if isinstance(answer, Fault):
+                    raise self._error(answer, driver, device)
+                return bool(answer)
         answer = self._evaluate(driver, device)
         if isinstance(answer, Fault):
             raise self._error(answer, driver, device)
         return answer
+
+    def matches_all(self, driver: str, devices: Iterable[Device]) -> Iterator[bool | SelectorError]:
+        """For each device what :meth:`matches` gives, or the error that it raises."""
+        projection = self._projection(driver)
+        for device in devices:
+            if projection is not None:
+                answer = projection.answers.get(projection.key(device))
+                if answer is True or answer is False:
+                    yield answer
+                    continue
+            try:
+                yield self.matches(driver, device)
+            except SelectorError as error:
+                yield error
 
     def evaluate(self, driver: str, device: Device | Mapping[str, Any]) -> tuple[bool, int]:
         """As :meth:`matches`, with the cost, and without what was remembered.
@@ -76,9 +89,10 @@ class Selector:
         return matches(self.program, driver, device)
 
     def _projection(self, driver: str) -> Projection | None:
-        if self._names is None:
-            return None
-        return self._projections.setdefault(driver, Projection(self._names, driver))
+        projection = self._projections.get(driver)
+        if projection is None and self._names is not None:
+            projection = self._projections.setdefault(driver, Projection(self._names, driver))
+        return projection
 
     def _evaluate(self, driver: str, device: Device | Mapping[str, Any]) -> bool | Fault:
         try:

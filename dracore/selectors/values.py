@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from dracore.model.semver import Semver
-from dracore.selectors.faults import Fault
+from dracore.selectors.faults import Crash, Fault
 
 INT_MIN, INT_MAX, UINT_MAX = -(1 << 63), (1 << 63) - 1, (1 << 64) - 1
 NO_OVERLOAD = "no such overload"
@@ -70,6 +70,12 @@ class Key:
     def __init__(self, value: Any) -> None:
         self.value = value
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Key) and self.value is other.value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
 
 NONE = Optional(None, present=False)
 EMPTY: dict[str, Any] = {}
@@ -86,11 +92,17 @@ def to_key(value: Any) -> Any:
         return _TRUE if value else _FALSE
     if kind is float:
         return (value,)  # no whole number finds a double, though a double finds a whole number
-    try:
-        hash(value)
-    except TypeError:
-        return Key(value)  # equal to none but itself
+    if kind in UNHASHABLE:
+        raise Crash(f"runtime error: hash of unhashable type {go_name(value)}")
+    if kind in BY_IDENTITY or kind.__hash__ is None:
+        return Key(value)
     return value
+
+
+BY_IDENTITY: set[type] = set()
+"""Classes whose values, as keys of a map, are found by themselves alone."""
+UNHASHABLE: set[type] = {bytes, Semver}
+"""Classes whose values stop the API server's library where they are made keys of a map."""
 
 
 def from_key(key: Any) -> Any:

@@ -5,4 +5,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import pytest
+
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "oracle"))
+
+
+@pytest.fixture
+def examples() -> Path:
+    return Path(__file__).resolve().parent.parent.parent / "examples"

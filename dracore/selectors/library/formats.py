@@ -14,7 +14,7 @@ from dracore.selectors.declarations import Library, library
 from dracore.selectors.faults import Fault
 from dracore.selectors.library.network import is_url
 from dracore.selectors.library.times import to_timestamp
-from dracore.selectors.values import NONE, Optional, register, register_equality
+from dracore.selectors.values import NONE, UNHASHABLE, Optional, register, register_equality
 
 _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _QUALIFIED = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
@@ -43,6 +43,7 @@ class Format:
 
 
 register(Format, "kubernetes.NamedFormat")
+UNHASHABLE.add(Format)
 register_equality(Format, lambda one, other: one == other)
 
 

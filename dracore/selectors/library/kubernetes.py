@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any
 
 from dracore.model.quantity import Quantity
@@ -76,6 +77,7 @@ _DIGITS = re.compile(r"[0-9]*", re.ASCII)
 _LETTERS = re.compile(r"[0-9A-Za-z-]*", re.ASCII)
 
 
+@lru_cache(maxsize=4096)
 def semver(text: str, normalize: bool = False) -> Semver:
     """The version that `text` says; `normalize` adds missing parts, drops a ``v`` and leading zeros.
 

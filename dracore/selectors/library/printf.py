@@ -155,6 +155,7 @@ def _special(number: float) -> str | None:
 def _fixed(value: Any, precision: int | None) -> str:
     number = _double(value, "f")
     digits = min(6 if precision is None else precision, _LIMIT)
+    number = number or 0.0  # there is no negative zero in a locale
     return _special(number) or f"{number:,.{digits}f}"
 
 
@@ -163,7 +164,7 @@ def _scientific(value: Any, precision: int | None) -> str:
     special = _special(number)
     if special is not None:
         return special
-    mantissa, _, exponent = f"{number:.6e}".partition("e")
+    mantissa, _, exponent = f"{number or 0.0:.6e}".partition("e")
     return f"{mantissa}\N{MULTIPLICATION SIGN}10{exponent.lstrip('+').translate(_SUPERSCRIPT)}"
 
 

@@ -1,0 +1,293 @@
+"""Each difference from the API server that may remain, by an example; and hostile input."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import time
+from typing import Any
+
+import oracle
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dracore.errors import SelectorError
+from dracore.selectors import CompileError, Fault, compile
+from dracore.selectors.costs import LIMIT
+
+DEVICE: dict[str, Any] = {
+    "driver": "dra.example.com",
+    "attributes": {"name": {"string": "x"}, "tags": {"strings": ["a", "b"]}},
+}
+
+
+def refusal(text: str) -> str:
+    with pytest.raises(CompileError) as error:
+        compile(text)
+    return error.value.detail
+
+
+def outcome(text: str) -> bool | str:
+    try:
+        return compile(text).evaluate("dra.example.com", DEVICE)[0]
+    except Fault as fault:
+        return fault.message
+
+
+# --- what is explained ------------------------------------------------------------------------------------
+
+# What the oracle answered, and where ours differs in nothing but what the name says.
+EXAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
+    "syntax text": (
+        "[3, (1].max() == 3",
+        {
+            "error": "compilation failed: ERROR: <input>:1:7: Syntax error: "
+            "no viable alternative at input '(1]'"
+        },
+    ),
+    "syntax rest": (
+        "device.driver & true",
+        {
+            "error": "compilation failed: "
+            "ERROR: <input>:1:15: Syntax error: token recognition error at: '& '\n"
+            "ERROR: <input>:1:17: Syntax error: extraneous input 'true' expecting <EOF>\n"
+        },
+    ),
+    "upstream crash": (
+        "[?dyn(optional.of(1))] == [1]",
+        {"error": "panic: runtime error: index out of range [0] with length 0"},
+    ),
+    "map order": (
+        "device.attributes.exists(k, k == 'dra.example.com')",
+        {"type": "bool", "static": 286, "matches": [{"match": True, "cost": 42}]},
+    ),
+    "cost at a crash": (
+        "device.attributes['dra.example.com'].nope.distinct() == [1]",
+        {
+            "type": "bool",
+            "static": 8218,
+            "matches": [
+                {
+                    "error": "internal error: interface conversion: *types.Err is not traits.Lister: "
+                    "missing method Add",
+                    "cost": 5,
+                }
+            ],
+        },
+    ),
+    "cost at the limit": (
+        "lists.range(1000).all(a, lists.range(1000).all(b, 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'"
+        ".matches('aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa') && b >= 0))",
+        {
+            "type": "bool",
+            "static": 8014024,
+            "matches": [{"error": "operation cancelled: actual cost limit exceeded", "cost": 1000048}],
+        },
+    ),
+    "IPv6 words": (
+        "ip('::ffff1').family() == 6",
+        {
+            "type": "bool",
+            "static": 4,
+            "matches": [
+                {
+                    "error": 'IP Address "::ffff1" parse error during conversion from string: '
+                    'ParseAddr("::ffff1"): each group must have 4 or less digits (at "ffff1")',
+                    "cost": 3,
+                }
+            ],
+        },
+    ),
+    "format words": (
+        "format.dns1123Label().validate('A').value()[7] == ''",
+        {"type": "bool", "static": 0, "matches": [{"error": "index out of bounds: 7 of 1", "cost": 0}]},
+    ),
+}
+
+
+def test_every_explanation_has_an_example() -> None:
+    assert set(EXAMPLES) == set(oracle.EXPLAINED)
+
+
+@pytest.mark.parametrize("name", sorted(set(EXAMPLES) - {"format words", "syntax text"}))
+def test_a_difference_is_what_its_name_says(name: str) -> None:
+    text, answer = EXAMPLES[name]
+    request = {"expression": text, "devices": [DEVICE]}
+    found = oracle.differences(request, answer, oracle.own(request))
+    assert {each for each in found if not each.startswith("static")} == {name}
+
+
+def test_reasons_of_formats_are_short_ones() -> None:
+    assert outcome("format.dns1123Label().validate('A').hasValue()") is True
+    assert outcome("format.dns1123Label().validate('a').hasValue()") is False
+    assert outcome("format.dns1123Label().validate('A').value()[0].contains('RFC 1123')") is True
+
+
+def test_only_the_first_fault_of_syntax_is_told() -> None:
+    assert refusal("[3, (1].max() == 3").count("ERROR") == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["google.protobuf.Int64Value{value: 1} == 1", "kubernetes.DRADevice{driver: 'a'}.driver == 'a'"],
+)
+def test_messages_cannot_be_written(text: str) -> None:
+    """The API server compiles them; no selector has a use for them, and DRADevice fails when it runs."""
+    assert "undeclared reference" in refusal(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["dyn(1).check('a').allowed()", "authorizer.path('x').check('get').allowed()"]
+)
+def test_authorization_is_not_there(text: str) -> None:
+    """The API server declares its functions, but no variable to ask: nothing useful compiles there either."""
+    assert "undeclared reference" in refusal(text)
+
+
+def test_texts_do_not_grow_beyond_memory() -> None:
+    """Each step squares the length, which costs do not foresee: the API server runs out of memory."""
+    text = "'" + "a" * 64 + "'"
+    for _ in range(5):
+        text = f"cel.bind(x, {text}, x.replace('', x))"
+    assert outcome(f"{text}.size() > 0") == "operation cancelled: actual cost limit exceeded"
+
+
+def test_huge_exponents_are_not_computed_with() -> None:
+    assert outcome("isQuantity('1e99999')") is True
+    assert outcome("quantity('1e999999999') == quantity('1')") is False
+    assert "exponent" in str(outcome("quantity('1234567890123456789e999999') == quantity('1')"))
+
+
+# --- hostile input ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("(" * 5000, "recursion limit exceeded: 250"),
+        ("[" * 5000, "recursion limit exceeded: 250"),
+        ("-" * 9000 + "x", "undeclared reference"),
+        ("!" * 9001 + "x", "undeclared reference"),
+        ("1" + "+1" * 4000, "max recursion depth exceeded"),
+        ("device" + ".a" * 4000, "max recursion depth exceeded"),
+        ("[0]" + "[0]" * 3000, "max recursion depth exceeded"),
+        ("f(" * 4000, "recursion limit exceeded: 250"),
+        ("true ? " * 1400, "Syntax error"),
+        ("{" * 5000, "recursion limit exceeded: 250"),
+        ("x" * 10_000_000, "longer than 10240 bytes"),
+        ("é" * 6000, "longer than 10240 bytes"),
+        ("1" * 10_000, "invalid int literal"),
+        ("1." + "1" * 10_000, "must evaluate to bool"),
+        ("1e" + "9" * 4000, "invalid double literal"),
+        ("'" + "\\" * 9001 + "'", "Syntax error"),
+        ("\x00", "Syntax error"),
+        ("\ud800", "Syntax error"),
+        ("'\ud800' == ''", None),
+        ("'a'.matches('(((((a{1000}){1000}){1000}){1000}))')", "invalid matches argument"),
+        ("'%.999999999999999999f'.format([1.0]) == ''", None),
+        ("'%" + "9" * 5000 + "d'.format([1]) == ''", "unrecognized formatting clause"),
+    ],
+)  # fmt: skip
+def test_hostile_expressions_are_refused_at_once(text: str, message: str | None) -> None:
+    started = time.monotonic()
+    if message is None:
+        outcome(text)
+    else:
+        assert message in refusal(text)
+    # Not a figure: what is wrong here takes minutes.
+    assert time.monotonic() - started < 20
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "'" + "a" * 64 + "'.matches('^(a+)+$')",
+        "lists.range(100000).map(a, a).size() > 0",
+        "lists.range(900000).transformMap(i, v, v).size() > 0",
+        "sets.contains(lists.range(900000), lists.range(900000))",
+        "lists.range(100000).distinct().size() > 0",
+        "[0, 1].all(a, [0, 1].all(b, [0, 1].all(c, true)))",
+        "[1, 2, 3, 4, 5, 6, 7, 8, 9].map(a, [1, 2, 3, 4, 5, 6, 7, 8, 9].map(b, a * b)).size() == 9",
+        "lists.range(500).all(a, lists.range(500).all(b, lists.range(500).all(c, a + b + c >= 0)))",
+        "'a'.split('').map(x, x).join('') == 'a'",
+    ],
+)
+def test_hostile_evaluations_end(text: str) -> None:
+    started = time.monotonic()
+    result = outcome(text)
+    assert isinstance(result, bool) or "limit exceeded" in result
+    assert time.monotonic() - started < 30
+
+
+@pytest.mark.parametrize("depth", [100, 200, 249])
+def test_what_the_api_server_takes_is_taken_at_any_depth_of_the_stack(depth: int) -> None:
+    """The recursion limit of the process is not touched, and the caller may be deep in it already."""
+    text = "(" * depth + "1" + ")" * depth + " == 1"
+    limit = sys.getrecursionlimit()
+
+    def descend(levels: int) -> bool | str:
+        return descend(levels - 1) if levels else outcome(text)
+
+    assert descend(600) is True
+    assert sys.getrecursionlimit() == limit
+
+
+@pytest.mark.parametrize("depth", [60, 100])
+def test_macros_over_macros(depth: int) -> None:
+    text = "[1].exists(x, " * depth + "true" + ")" * depth
+    assert outcome(text) is True
+
+
+def test_macros_nested_deeper_than_the_stack_are_refused_clearly() -> None:
+    text = "[1].exists(x, " * 240 + "true" + ")" * 240
+    with contextlib.suppress(CompileError, Fault):  # never a RecursionError
+        assert compile(text).evaluate("dra.example.com", DEVICE)[0]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(alphabet="ab1.()[]{}?:'\"\\,!-+*/%<>=&|`ü \n", max_size=60))
+def test_any_text_ends_in_a_value_or_one_clear_error(text: str) -> None:
+    with contextlib.suppress(SelectorError):
+        assert compile(text).matches("dra.example.com", DEVICE) in (True, False)
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.dictionaries(st.sampled_from(["int", "string", "version", "ints", "versions", "x"]), VALUES), VALUES
+)
+def test_any_device_ends_in_a_value_or_one_clear_error(attribute: Any, capacity: Any) -> None:
+    device = {"name": "d", "attributes": {"a": attribute}, "capacity": {"b": {"value": capacity}}}
+    selector = compile("device.attributes['d'].a == 1 && device.capacity['d'].b.isInteger()")
+    with contextlib.suppress(SelectorError):
+        assert selector.matches("d", device) in (True, False)
+
+
+def test_threads_share_a_selector() -> None:
+    selector = compile("lists.range(200).all(x, lists.range(20).exists(y, y == 1 || x < 0))")
+    wrong: list[object] = []
+
+    def work() -> None:
+        try:
+            wrong.extend([] if selector.evaluate("d", DEVICE)[0] else ["false"])
+        except BaseException as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_the_limit_is_that_of_the_api() -> None:
+    assert LIMIT == 1_000_000
