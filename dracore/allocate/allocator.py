@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from dracore.allocate.asks import Asks, Fatal
 from dracore.allocate.constraints import Distinct, Match, rules
@@ -17,6 +18,7 @@ from dracore.allocate.results import Allocation, allocation
 from dracore.allocate.search import LimitReached, Search
 from dracore.allocate.wanted import DeviceClass, WantedClaim
 from dracore.errors import SelectorError
+from dracore.model.names import RESULTS_PER_CLAIM
 
 STEPS = 2_000_000
 """How many devices one attempt may try. The scheduler stops after ten seconds (DRASchedulerFilterTimeout)."""
@@ -63,6 +65,9 @@ class Allocator:
         self.slices = with_rules(tuple(slices), known)
         self._index = PoolIndex(self.slices, self.features)
         self._pools: dict[str, tuple[Pool, ...]] = {}
+        self.judged: dict[str, Any] = {}
+        """What :mod:`dracore.allocate.explain` has found out about devices."""
+        self._known: dict[int, tuple[WantedClaim, bool]] = {}
         self._limit = limit
 
     def pools(self, node: Node) -> tuple[Pool, ...]:
@@ -80,6 +85,9 @@ class Allocator:
         :param held: what other claims hold.
         """
         pools = self.pools(node)
+        held = held or Held()
+        if self._is_full(pools, claims, held):
+            return Answer(None)
         asks = Asks(self.classes, self.features, self.matching, node, pools)
         search: Search | None = None
         try:
@@ -94,7 +102,7 @@ class Allocator:
                 claims,
                 node,
                 pools,
-                held or Held(),
+                held,
                 self.features,
                 self._limit,
             )
@@ -128,6 +136,44 @@ class Allocator:
         if any(pool.state is PoolState.INVALID for pool in pools):
             return Answer(None, "invalid resource pools were encountered", this_node_only=True)
         return Answer(None, steps=search.steps)
+
+    def _is_full(self, pools: Sequence[Pool], claims: Sequence[WantedClaim], held: Held) -> bool:
+        """Whether the first request cannot but find every device in use: most nodes of a busy cluster.
+
+        Where it is checked at all, the search would look at no device, so it would meet no error either.
+        """
+        if not claims or any(pool.state is not PoolState.USABLE for pool in pools):
+            return False
+        known = self._known
+        for claim in claims:
+            if id(claim) not in known:
+                known[id(claim)] = claim, self._is_plain(claim)
+            if not known[id(claim)][1]:
+                return False
+        return all(offer.device.id in held.whole for pool in pools for offer in pool.offers)
+
+    def _is_plain(self, claim: WantedClaim) -> bool:
+        """Whether nothing can be wrong with a claim, and it asks for devices of its own."""
+        return (
+            bool(claim.groups)
+            and all(
+                not group.first_available
+                and request.mode == "ExactCount"
+                and request.count > 0
+                and request.admin is None
+                and request.capacity is None
+                and not request.derived
+                and None not in request.selectors
+                and request.class_name in self.classes
+                for group in claim.groups
+                for request in group.alternatives
+            )
+            and sum(group.alternatives[0].count for group in claim.groups) <= RESULTS_PER_CLAIM
+            and all(
+                constraint.match is not None or constraint.distinct is not None
+                for constraint in claim.constraints
+            )
+        )
 
     @staticmethod
     def _check_constraints(claim: WantedClaim) -> None:

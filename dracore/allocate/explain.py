@@ -11,8 +11,8 @@ from dracore.allocate.asks import Ask, Asks, Fatal
 from dracore.allocate.held import Held
 from dracore.allocate.matching import SelectorFailed
 from dracore.allocate.nodes import Node
-from dracore.allocate.pools import Offer, PoolState
-from dracore.allocate.published import DeviceId
+from dracore.allocate.pools import PoolState
+from dracore.allocate.published import DeviceId, PublishedDevice
 from dracore.allocate.reasons import ORDER, Judge, Reason, Stage
 from dracore.allocate.wanted import Constraint, WantedClaim
 
@@ -64,15 +64,28 @@ class Explanation:
     """Pools that are left out."""
 
 
+REASONS_LIMIT = 2_000
+"""How many devices that others hold are told of for one request; all are counted."""
+_INDEX = {stage: index for index, stage in enumerate(ORDER)}
+
+
 @dataclass(slots=True)
 class _Count:
-    left: dict[Stage, int] = field(default_factory=lambda: dict.fromkeys(ORDER, 0))
+    stopped: list[int] = field(default_factory=lambda: [0] * (len(ORDER) + 1))
+    """How many devices each stage stops; the last entry: none does."""
     reasons: list[Reason] = field(default_factory=list)
-    seen: set[DeviceId] = field(default_factory=set)
+    held: int = 0
+    seen: set[PublishedDevice] = field(default_factory=set)
     best: int = -1
     best_node: str = ""
-    survivors: list[Offer] = field(default_factory=list)
-    """Of the best node."""
+
+    def left(self) -> dict[Stage, int]:
+        """How many passed each stage."""
+        left, found = sum(self.stopped), {}
+        for stage, stopped in zip(ORDER, self.stopped, strict=False):
+            left -= stopped
+            found[stage] = left
+        return found
 
 
 def explain(
@@ -96,14 +109,16 @@ def explain(
             elif pool.state is PoolState.INVALID:
                 problems[f"pool {pool.id} is invalid: {pool.reason}"] = None
     for claim in claims:
-        judge = Judge(allocator.matching, allocator.features, held, holders or {}, claim.constraints)
+        judge = Judge(
+            allocator.matching, allocator.features, held, holders or {}, claim.constraints, allocator.judged
+        )
         for ask, error in _asks(allocator, claim):
             if ask is None:
                 funnels.append(Funnel(claim.title, "", "", {}, (), blocks=True, error=error))
                 continue
             count = _Count()
             for node in nodes:
-                _look(allocator, judge, ask, node, count)
+                _look(allocator, judge, ask, node, count, held)
             funnels.append(_funnel(claim, ask, count))
     return Explanation(tuple(funnels), _summary(allocator, claims, funnels, list(problems)), tuple(problems))
 
@@ -119,24 +134,35 @@ def _asks(allocator: Allocator, claim: WantedClaim) -> list[tuple[Ask | None, st
         return [(None, str(error))]
 
 
-def _look(allocator: Allocator, judge: Judge, ask: Ask, node: Node, count: _Count) -> None:
-    passed: list[Offer] = []
+def _look(allocator: Allocator, judge: Judge, ask: Ask, node: Node, count: _Count, held: Held) -> None:
+    passed = 0
     for pool in allocator.pools(node):
         if pool.state is not PoolState.USABLE:
             continue
         for offer in pool.offers:
-            reason = judge.judge(ask, offer, node)
-            if reason is None:
-                passed.append(offer)
-            if offer.device.id in count.seen:
+            device = offer.device
+            early, late = judge.standing(ask, offer)
+            reason = judge.on_node(offer, node) if early is None else early
+            if reason is None and device.id in held.whole and not ask.admin and count.held >= REASONS_LIMIT:
+                if device not in count.seen:
+                    count.seen.add(device)
+                    count.stopped[_INDEX[Stage.IN_USE]] += 1
                 continue
-            count.seen.add(offer.device.id)
-            for stage in ORDER[: ORDER.index(reason.stage)] if reason is not None else ORDER:
-                count.left[stage] += 1
-            if reason is not None:
+            if reason is None:
+                reason = judge.held_by_others(ask, offer)
+                count.held += reason is not None
+            reason = reason or late
+            passed += reason is None
+            if device in count.seen:
+                continue
+            count.seen.add(device)
+            if reason is None:
+                count.stopped[-1] += 1
+            else:
+                count.stopped[_INDEX[reason.stage]] += 1
                 count.reasons.append(reason)
-    if len(passed) > count.best:
-        count.best, count.best_node, count.survivors = len(passed), node.name, passed
+    if passed > count.best:
+        count.best, count.best_node = passed, node.name
 
 
 def _funnel(claim: WantedClaim, ask: Ask, count: _Count) -> Funnel:
@@ -148,7 +174,7 @@ def _funnel(claim: WantedClaim, ask: Ask, count: _Count) -> Funnel:
         claim.title,
         ask.name,
         "all" if ask.all_devices else str(ask.count),
-        count.left,
+        count.left(),
         tuple(count.reasons),
         max(count.best, 0),
         count.best_node,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from decimal import Decimal
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from dracore.allocate import fields
@@ -241,7 +243,12 @@ def _counter(content: Mapping[str, Any]) -> int:
 
 def billionths(quantity: Quantity) -> int:
     """A quantity as a whole number of its finest unit: exact, and quick to add and compare."""
-    sign, digits, exponent = quantity.value.as_tuple()
+    return _billionths(quantity.value)
+
+
+@lru_cache(maxsize=8192)
+def _billionths(value: Decimal) -> int:
+    sign, digits, exponent = value.as_tuple()
     assert isinstance(exponent, int)
     number = int("".join(map(str, digits)))
     power = exponent + 9

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import Enum
+from typing import TypeAlias
 
 from dracore.allocate.asks import Ask
 from dracore.allocate.constraints import values
@@ -14,7 +16,7 @@ from dracore.allocate.held import Held
 from dracore.allocate.matching import Matching
 from dracore.allocate.nodes import Node
 from dracore.allocate.pools import Offer
-from dracore.allocate.published import DeviceId, billionths
+from dracore.allocate.published import DeviceId, PublishedDevice, billionths
 from dracore.allocate.search import NODE_OPERATIONS
 from dracore.allocate.shares import NotRepresentable, taken
 from dracore.allocate.taints import in_the_way
@@ -57,9 +59,13 @@ class Reason:
     """What would give the device free."""
 
 
-class Judge:
-    """Finds the first reason against a device; for one set of held devices.
+Judged: TypeAlias = tuple[Reason | None, Reason | None]
 
+
+class Judge:
+    """Finds the first reason against a device; for one claim and one set of held devices.
+
+    :param judged: what was found for other claims, by what they ask for; kept as long as the slices.
     :param holders: the claims that hold a device, for the text.
     """
 
@@ -70,42 +76,59 @@ class Judge:
         held: Held,
         holders: Mapping[DeviceId, Sequence[str]],
         constraints: Sequence[Constraint],
+        judged: dict[str, dict[PublishedDevice, Judged]],
     ) -> None:
         self._matching = matching
         self._features = features
         self._held = held
         self._holders = holders
-        self._constraints = constraints
+        self._constraints = tuple(constraints)
+        self._judged = judged
+        self._known: dict[Ask, dict[PublishedDevice, Judged]] = {}
         self._ledger = CounterLedger(held, groups=features.compatibility_groups)
 
-    def judge(self, ask: Ask, offer: Offer, node: Node) -> Reason | None:
-        """None where the request could have the device if it were alone."""
-        return (
-            self._gates(offer, node)
-            or self._selectors(ask, offer, Stage.CLASS)
-            or self._selectors(ask, offer, Stage.REQUEST)
-            or self._reach(offer, node)
-            or self._size(ask, offer)
-            or self._taints(ask, offer)
-            or self._in_use(ask, offer)
-            or self._room(ask, offer)
-            or self._counters(offer)
-            or self._attributes(ask, offer)
-        )
+    def standing(self, ask: Ask, offer: Offer) -> tuple[Reason | None, Reason | None]:
+        """What neither other claims nor the node change: before and after they are looked at."""
+        known = self._known.get(ask)
+        if known is None:
+            # Equal requests of other claims have been judged before.
+            wanted = (ask.name, ask.request, ask.device_class.name, self._constraints)
+            known = self._known[ask] = self._judged.setdefault(repr(wanted), {})
+        found = known.get(offer.device)
+        if found is None:
+            early = (
+                self._gates(offer)
+                or self._selectors(ask, offer, Stage.CLASS)
+                or self._selectors(ask, offer, Stage.REQUEST)
+                or self._size(ask, offer)
+                or self._taints(ask, offer)
+            )
+            found = known[offer.device] = early, None if early else self._attributes(ask, offer)
+        return found
 
-    def _gates(self, offer: Offer, node: Node) -> Reason | None:
+    def on_node(self, offer: Offer, node: Node) -> Reason | None:
+        """Whether the node is what keeps a device away."""
+        device = offer.device
+        if offer.slice.skip_node_operations and NODE_OPERATIONS not in node.declared_features:
+            text = f"node {node.name} does not declare {NODE_OPERATIONS}"
+            return Reason(device.id, Stage.FEATURES, text, f"node {node.name} declared it")
+        if offer.slice.per_device and not device.reach.covers(node):
+            return Reason(device.id, Stage.NODE, f"node {node.name} does not reach it", "the node reached it")
+        return None
+
+    def held_by_others(self, ask: Ask, offer: Offer) -> Reason | None:
+        """Whether other claims are what keeps a device away."""
+        return self._in_use(ask, offer) or self._room(ask, offer) or self._counters(offer)
+
+    def _gates(self, offer: Offer) -> Reason | None:
         device = offer.device
         missing = ""
         if device.conditions and not self._features.binding_conditions:
             missing = "DRADeviceBindingConditions"
         elif device.draws and not self._features.partitionable_devices:
             missing = "DRAPartitionableDevices"
-        elif offer.slice.skip_node_operations:
-            if not self._features.optional_node_operations:
-                missing = NODE_OPERATIONS
-            elif NODE_OPERATIONS not in node.declared_features:
-                text = f"node {node.name} does not declare {NODE_OPERATIONS}"
-                return Reason(device.id, Stage.FEATURES, text, f"node {node.name} declared it")
+        elif offer.slice.skip_node_operations and not self._features.optional_node_operations:
+            missing = NODE_OPERATIONS
         if not missing:
             return None
         return Reason(
@@ -141,12 +164,6 @@ class Judge:
             return self._matching.answer(term, offer.device)
         except SelectorError:
             return False  # it fails, or is no expression of its own
-
-    def _reach(self, offer: Offer, node: Node) -> Reason | None:
-        device = offer.device
-        if not offer.slice.per_device or device.reach.covers(node):
-            return None
-        return Reason(device.id, Stage.NODE, f"node {node.name} does not reach it", "the node reached it")
 
     def _size(self, ask: Ask, offer: Offer) -> Reason | None:
         if not self._features.consumable_capacity:
@@ -272,8 +289,6 @@ def _short(text: str) -> str:
 
 
 def _amount(value: int, like: Quantity) -> Quantity:
-    from decimal import Decimal
-
     return Quantity(Decimal(value).scaleb(-9).normalize(), like.binary)
 
 

@@ -67,6 +67,11 @@ class _Wish:
     """Nodes of the claims that are allocated already."""
     missing: str = ""
 
+    @property
+    def extends(self) -> bool:
+        """Whether the pod may ask for extended resources, which differ from node to node."""
+        return self.pod is not None and any(container.requests for container in self.pod.containers)
+
     def admits(self, node: Node) -> bool:
         if self.pod is not None and not self.pod.admits(node):
             return False
@@ -102,6 +107,7 @@ class Simulation:
         self.nodes = self._nodes(node)
         self.held = Held()
         self.holders: dict[DeviceId, list[str]] = {}
+        self._refused: dict[str, set[str]] = {}
         self._done: dict[tuple[str, str], Outcome] = {}
         self._selectors: dict[tuple[str, str], NodeSelector | None] = {}
         for stored in world.claims.values():
@@ -194,12 +200,16 @@ class Simulation:
     def _grant(self, wish: _Wish) -> list[Outcome]:
         if wish.missing:
             return [self._note(Outcome(claim, reason=wish.missing)) for claim in wish.claims]
-        nodes = [node for node in self.nodes if wish.admits(node)]
+        anywhere = wish.pod is None and not wish.bound
+        nodes = self.nodes if anywhere else [node for node in self.nodes if wish.admits(node)]
         if not nodes:
             claims = self._extended(wish, self.nodes[0])
             return [self._note(Outcome(claim, reason="no node is open to the pod")) for claim in claims]
         failed: Answer | None = None
+        refused = self._refused.setdefault(_signature(wish.claims), set())
         for node in nodes:
+            if node.name in refused and not wish.extends:
+                continue
             claims = self._extended(wish, node)
             if not claims:
                 return []
@@ -209,7 +219,10 @@ class Simulation:
                     self._take(claim, node, allocation)
                     for claim, allocation in zip(claims, answer.allocations, strict=True)
                 ]
-            if answer.error:
+            if not answer.error:
+                # What is held only grows here: who asks for the same again is refused again.
+                refused.add(node.name)
+            else:
                 failed = failed or answer
                 if not answer.this_node_only and not answer.gave_up:
                     # Such an error ends the scheduler's attempt, whatever other nodes have.
@@ -271,3 +284,8 @@ class Simulation:
             return False
         ledger.give_back(offer.pool, device, before)
         return True
+
+
+def _signature(claims: Sequence[WantedClaim]) -> str:
+    """The same for claims that ask for the same."""
+    return repr([(claim.groups, claim.constraints) for claim in claims])
