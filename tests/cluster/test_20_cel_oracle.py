@@ -12,7 +12,7 @@ from realcluster.binaries import find_go, say_nothing
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "oracle"))
 
-import oracle
+import cel_oracle as oracle
 from expressions import DEVICES
 
 EXPRESSIONS = int(os.environ.get("DRACORE_ORACLE_EXPRESSIONS", "5000"))

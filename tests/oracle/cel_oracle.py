@@ -1,6 +1,6 @@
 """Asks the oracle, and says where an answer of ours differs from its answer, and why it may.
 
-python tests/oracle/oracle.py record   asks it anew about the expressions whose answers are committed
+python tests/oracle/cel_oracle.py record   asks it anew about the expressions whose answers are committed
 """
 
 from __future__ import annotations
