@@ -1,0 +1,154 @@
+"""Objects out of YAML and JSON: places in errors, and input that means no good."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from dracore.allocate.documents import NODES_LIMIT, Source, objects
+from dracore.allocate.world import World
+from dracore.errors import ConfigError
+
+CLAIM = """
+apiVersion: resource.k8s.io/v1
+kind: ResourceClaim
+metadata: {name: c, namespace: ns}
+spec:
+  devices:
+    requests:
+    - name: gpu
+      exactly:
+        deviceClassName: gpu
+        count: 2
+"""
+
+
+def world(text: str) -> World:
+    return World().read(Source("f.yaml", text))
+
+
+def names(text: str) -> list[str]:
+    return [item.content["metadata"]["name"] for item in objects(Source("f", text))]
+
+
+def test_documents_and_lists() -> None:
+    one = {"kind": "Node", "apiVersion": "v1", "metadata": {"name": "a"}}
+    two = {"kind": "List", "apiVersion": "v1", "items": [{**one, "metadata": {"name": "b"}}, one]}
+    bare = {"kind": "NodeList", "apiVersion": "v1", "items": [{"metadata": {"name": "c"}}]}
+    assert names(json.dumps(one) + "\n" + json.dumps(two)) == ["a", "b", "a"]
+    assert names(json.dumps(bare)) == ["c"]
+    assert names(json.dumps([one, two])) == ["a", "b", "a"]
+    assert names(f"---\n{json.dumps(one)}\n---\n---\n{json.dumps(two)}\n") == ["a", "b", "a"]
+    assert names("") == names("# nothing\n") == []
+
+
+def test_a_fault_names_file_document_line_and_field() -> None:
+    with pytest.raises(ConfigError) as caught:
+        world(f"{CLAIM}---\n{CLAIM.replace('count: 2', 'count: two').replace('name: c,', 'name: d,')}")
+    assert str(caught.value) == (
+        "f.yaml: document 2, line 23: ResourceClaim d: spec.devices.requests[0].exactly.count"
+        " is the string 'two', not a whole number"
+    )
+
+
+def test_json_has_lines_too() -> None:
+    claim = {"apiVersion": "resource.k8s.io/v1", "kind": "ResourceClaim", "metadata": {"name": "c"}}
+    text = json.dumps({"kind": "List", "items": [{**claim, "spec": {"devices": []}}]}, indent=1)
+    line = text[: text.index('"devices"')].count("\n") + 1
+    with pytest.raises(ConfigError, match=f"document 1, line {line}: .*devices is a list, not an object"):
+        world(text)
+
+
+def test_a_misspelt_field_is_not_passed_over() -> None:
+    with pytest.raises(
+        ConfigError, match="deviceClasName is no field of the API; did you mean deviceClassName"
+    ):
+        world(CLAIM.replace("deviceClassName", "deviceClasName"))
+
+
+def test_an_object_given_twice() -> None:
+    with pytest.raises(ConfigError, match=r"document 2.*given twice"):
+        world(f"{CLAIM}---\n{CLAIM}")
+    replaced = world(CLAIM).copy().read(Source("g", CLAIM.replace("count: 2", "count: 3")))
+    assert [item.wanted.groups[0].alternatives[0].count for item in replaced.claims.values()] == [3]
+    assert len(replaced.queue) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a: [1", "is no YAML"),
+        ("{", "no YAML|Expecting"),
+        ("- 1", "is no API object"),
+        ("kind: 3", "no kind"),
+        ("apiVersion: v1", "no kind"),
+        ("kind: Node\napiVersion: v2\nmetadata: {name: n}", "apiVersion is v2"),
+        (
+            "kind: DeviceClass\napiVersion: resource.k8s.io/v1alpha1\nmetadata: {name: n}",
+            "not resource.k8s.io/v1",
+        ),
+        ("[" * 10_000 + "]" * 10_000, "nested deeper"),
+        ("{a: " * 10_000 + "1" + "}" * 10_000, "nested deeper"),
+        ("kind: &a [*a]", r"the alias \*a stands inside what it stands for"),
+        ("kind: !!python/object:os.system {}", "is no YAML"),
+        ("kind: Node\nmetadata: {name: \x00}", "is no YAML"),
+    ],
+    ids=range(12),
+)
+def test_bad_documents(text: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        world(text)
+
+
+def test_aliases_of_aliases_do_not_grow() -> None:
+    levels = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    levels += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
+    assert NODES_LIMIT < 10**12
+    with pytest.raises(ConfigError, match="aliases stand for too much"):
+        world("kind: Node\n" + "\n".join(levels))
+
+
+def test_numbers_that_are_none() -> None:
+    text = """
+kind: ResourceSlice
+apiVersion: resource.k8s.io/v1
+metadata: {name: s}
+spec:
+  driver: d
+  nodeName: n
+  pool: {name: p, generation: 1, resourceSliceCount: 1}
+  devices: [{name: x, capacity: {memory: {value: VALUE}}}]
+"""
+    assert world(text.replace("VALUE", "1.5")).slices[0].devices[0].capacity["memory"].value.value == 1.5
+    for value in (".nan", ".inf", "true", "[]", "1e99999999", "'" + "9" * 100 + "'", "x"):
+        with pytest.raises(ConfigError, match=r"devices\[0\]\.capacity\.memory\.value"):
+            world(text.replace("VALUE", value))
+
+
+def test_dates_stay_strings() -> None:
+    (item,) = objects(Source("f", "kind: X\ntimeAdded: 2026-01-02T03:04:05Z\n"))
+    assert item.content["timeAdded"] == "2026-01-02T03:04:05Z"
+
+
+def test_older_versions() -> None:
+    found = world(
+        """
+kind: ResourceSlice
+apiVersion: resource.k8s.io/v1beta1
+metadata: {name: s}
+spec:
+  driver: d
+  nodeName: n
+  pool: {name: p, generation: 1, resourceSliceCount: 1}
+  devices: [{name: x, basic: {attributes: {a: {int: 1}}}}]
+---
+kind: ResourceClaim
+apiVersion: resource.k8s.io/v1beta1
+metadata: {name: c}
+spec: {devices: {requests: [{name: r, deviceClassName: gpu, count: 3}]}}
+"""
+    )
+    assert found.slices[0].devices[0].attribute("d/a") == {"int": 1}
+    (claim,) = found.claims.values()
+    assert claim.wanted.groups[0].alternatives[0].count == 3
