@@ -39,7 +39,7 @@ def mapping(content: Any, name: str, *, required: bool = False) -> Mapping[str, 
         if required:
             raise Fault("is required", name)
         return {}
-    if not isinstance(value, Mapping):
+    if type(value) is not dict and not isinstance(value, Mapping):
         raise Fault(f"is {_kind(value)}, not an object", name)
     return value
 
@@ -49,7 +49,7 @@ def sequence(content: Any, name: str) -> Sequence[Any]:
     value = content.get(name)
     if value is None:
         return ()
-    if not isinstance(value, list | tuple):
+    if type(value) is not list and not isinstance(value, list | tuple):
         raise Fault(f"is {_kind(value)}, not a list", name)
     return value
 
@@ -130,7 +130,7 @@ def each(content: Any, name: str, read: Callable[[Any], T]) -> tuple[T, ...]:
     found = []
     for index, item in enumerate(sequence(content, name)):
         try:
-            if not isinstance(item, Mapping):
+            if type(item) is not dict and not isinstance(item, Mapping):
                 raise Fault(f"is {_kind(item)}, not an object")
             found.append(read(item))
         except Fault as fault:
@@ -143,7 +143,7 @@ def entries(content: Any, name: str, read: Callable[[Any], T]) -> dict[str, T]:
     found = {}
     for key, item in mapping(content, name).items():
         try:
-            if not isinstance(item, Mapping):
+            if type(item) is not dict and not isinstance(item, Mapping):
                 raise Fault(f"is {_kind(item)}, not an object")
             found[_key(key)] = read(item)
         except Fault as fault:

@@ -182,7 +182,7 @@ def _body(device: DeviceId, content: Mapping[str, Any]) -> PublishedDevice:
 
 
 def _is_attribute(value: Any) -> bool:
-    if not isinstance(value, Mapping) or len(value) != 1:
+    if (type(value) is not dict and not isinstance(value, Mapping)) or len(value) != 1:
         return False
     ((kind, content),) = value.items()
     scalar = _KINDS.get(kind)

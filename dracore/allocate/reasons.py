@@ -150,7 +150,8 @@ class Judge:
 
     def _why_false(self, stage: Stage, what: str, expression: str, offer: Offer) -> Reason:
         device = offer.device
-        wrong = [term for term in terms(expression) if not self._is_true(term, offer)] or [expression]
+        parts = terms(expression)
+        wrong = [term for term in parts if len(parts) == 1 or not self._is_true(term, offer)] or [expression]
         shown = [str(read) for term in wrong for read in reads(term, device)]
         text = f"{what} is false: {', '.join(dict.fromkeys(shown)) or _short(wrong[0])}"
         misses = [found for term in wrong if (found := miss(term, device)) is not None]

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from dracore.allocate.published import PublishedDevice
@@ -53,11 +54,12 @@ class Miss:
     """Between 0 and 1 for numbers; 1 for what is just another value."""
 
 
-def terms(expression: str) -> list[str]:
+@lru_cache(maxsize=1024)
+def terms(expression: str) -> tuple[str, ...]:
     """The terms that ``&&`` joins at the top; one where anything binds less tightly than that."""
     parts, depth, start, quote = [], 0, 0, ""
     if len(expression) > _LONGEST:
-        return [expression]
+        return (expression,)
     index = 0
     while index < len(expression):
         sign = expression[index]
@@ -79,9 +81,9 @@ def terms(expression: str) -> list[str]:
         elif not depth and (
             expression.startswith("||", index) or (sign == "?" and expression[index - 1] not in ".[")
         ):
-            return [expression.strip()]
+            return (expression.strip(),)
         index += 1
-    return [*parts, expression[start:].strip()]
+    return (*parts, expression[start:].strip())
 
 
 def reads(term: str, device: PublishedDevice) -> list[Read]:
@@ -145,12 +147,18 @@ def _numbers(*values: Any) -> Iterator[Decimal]:
             yield value.value
         elif isinstance(value, int):
             yield Decimal(value)
-        elif isinstance(value, str):
-            try:
-                yield Quantity.parse(value).value
-            except (ValueError, ArithmeticError):
-                try:
-                    version = Semver.parse(value)
-                except ValueError:
-                    return
-                yield Decimal(version.major * 10**6 + version.minor * 10**3 + version.patch)
+        elif isinstance(value, str) and (number := _number(value)) is not None:
+            yield number
+
+
+@lru_cache(maxsize=1024)
+def _number(text: str) -> Decimal | None:
+    try:
+        return Quantity.parse(text).value
+    except (ValueError, ArithmeticError):
+        pass
+    try:
+        version = Semver.parse(text)
+    except ValueError:
+        return None
+    return Decimal(version.major * 10**6 + version.minor * 10**3 + version.patch)
