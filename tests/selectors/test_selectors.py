@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import re
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +16,7 @@ from dracore.model.device import Capacity, Device
 from dracore.model.quantity import Quantity
 from dracore.model.semver import Semver
 from dracore.selectors import compile
+from dracore.selectors.reads import reads
 
 DRIVER = "gpu.nvidia.com"
 DEVICE = Device(
@@ -157,3 +160,70 @@ def test_several_threads_compile_and_match() -> None:
     for thread in threads:
         thread.join()
     assert not failures
+
+
+def test_the_expressions_of_the_page_compile() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "selectors.md").read_text()
+    (block,) = re.findall(r"```cel\n(.*?)```", page, flags=re.DOTALL)
+    for line in block.splitlines():
+        compile(line)
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("device.driver == 'a'", set()),
+        ("device.attributes['d'].x == 1", {("attributes", "d", "x")}),
+        ("device.attributes['d']['x'] == 1", {("attributes", "d", "x")}),
+        ("device.attributes['d'].?x.orValue(1) == 1", {("attributes", "d", "x")}),
+        ("device.attributes[device.driver].x == 1", {("attributes", "", "x")}),
+        ("'x' in device.attributes['d']", {("attributes", "d", "x")}),
+        ("has(device.capacity['d'].x)", {("capacity", "d", "x")}),
+        (
+            "cel.bind(d, device.attributes['d'], d.x == 1 && d.y == 2)",
+            {("attributes", "d", "x"), ("attributes", "d", "y")},
+        ),
+        (
+            "device.attributes['d'].x.exists(x, x == device.attributes['e'].y)",
+            {("attributes", "d", "x"), ("attributes", "e", "y")},
+        ),
+        ("device.attributes['d'].exists(k, k == 'x')", None),
+        ("device.attributes['d'] == {}", None),
+        ("device == device", None),
+        ("device.attributes['d'][device.attributes['d'].x] == 1", None),
+        ("device.attributes[device.attributes['d'].x].y == 1", None),
+        ("cel.bind(device, device.attributes, device['d'].x == 1)", {("attributes", "d", "x")}),
+        ("'d' in device.attributes", None),
+    ],
+)
+def test_what_an_expression_reads(text: str, read: set[tuple[str, str, str]] | None) -> None:
+    assert reads(compile(text).program.tree) == read
+
+
+def test_remembered_answers_are_those_of_devices_that_look_alike() -> None:
+    selector = compile("device.attributes['d'].x == 1 || device.capacity['d'].m.isInteger()")
+    one = {"m": Capacity(Quantity.parse("1"))}
+    devices = [
+        Device("a", attributes={"x": 1}),
+        Device("b", attributes={"x": True}, capacity=one),
+        Device("c", attributes={"x": True}, capacity={"m": Capacity(Quantity.parse("500m"))}),
+        Device("d", attributes={"x": (1,)}, capacity=one),
+        Device("e", attributes={"x": (True,)}, capacity={"m": Capacity(Quantity.parse("500m"))}),
+        Device("f", attributes={"d/x": 1, "y": 5}),
+        Device("g"),
+    ]
+    expected = [True, True, False, True, False, True]
+    for _ in range(2):
+        *answers, last = selector.matches_all("d", devices)
+        assert answers == expected
+        assert isinstance(last, SelectorError)
+        assert "device g" in str(last)
+    assert next(iter(selector.matches_all("e", devices[:1]))) is not True
+    assert [selector.evaluate("d", device)[0] for device in devices[:-1]] == expected
+
+
+def test_a_remembered_failure_names_each_device() -> None:
+    selector = compile("device.attributes['d'].x == 1")
+    for name in ("a", "b"):
+        with pytest.raises(SelectorError, match=f"fails on device {name}: no such key: x"):
+            selector.matches("d", Device(name))
