@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test check cluster-test bench requirements proto
+.PHONY: help demo test check prove cluster-test bench requirements proto
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
@@ -32,6 +32,11 @@ demo: $(STAMP) ## devices, claims, a killed plugin and nothing lost, on this mac
 
 test: $(STAMP) ## unit and embedded tests
 	@$(BIN)/pytest -n 2 tests --ignore tests/cluster
+
+prove: $(STAMP) ## the crash matrix, power cuts, random walk and soak, whole (about 10 minutes on 2 cores)
+	@$(BIN)/python -m dracore.testing.crash --jobs 2 --thin --seed "$(SEED)" 2>/dev/null
+	@$(BIN)/python -m dracore.testing.crash.walk --jobs 2
+	@DRACORE_PROVE=1 $(BIN)/pytest -n 2 tests/prove
 
 check: $(STAMP) ## lint, types, layers, docs
 	@$(BIN)/ruff check .

@@ -51,7 +51,7 @@ class Ground:
         return []
 
     def fail(self, step: str, name: str, times: int) -> None:
-        """Lets the next `times` steps (``apply``, ``revert``, ...) on `name` fail. For ``Fail`` in scenarios."""
+        """Lets the next `times` steps (``apply``, ``revert``, ...) on `name` fail: ``Fail`` in scenarios."""
         raise NotImplementedError("this ground cannot fail on demand")
 
     def heal(self) -> None:

@@ -1,4 +1,4 @@
-"""The crash matrix: every point of a scenario, every way to die or to fail there, and what must hold after."""
+"""The crash matrix: every point of a scenario, every way to die or fail there, and what must hold after."""
 
 from __future__ import annotations
 
@@ -201,7 +201,7 @@ def _recovered(subject: Subject, folder: Path, before: Any) -> list[str]:
     stand = start(subject, folder, Points())
     stand.ground.heal()
     stand.engine.drain()
-    found = [f"after recovery, {text}" for text in rules.check(stand)]
+    found = [f"after recovery, {text}" for text in rules.check(stand) + rules.untouched(stand, before)]
     return found + rules.go_on(stand, before)
 
 
@@ -217,6 +217,7 @@ def _fault(
     stand.ground.heal()
     stand.engine.drain()
     found = [f"without a restart, {text}" for text in rules.check(stand, swept=False)]
+    found += [f"without a restart, {text}" for text in rules.untouched(stand, before)]
     found += rules.go_on(stand, before, swept=False)
     player.close()
     again = start(subject, folder, Points())

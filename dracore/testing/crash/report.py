@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dracore.testing.crash.matrix import Row
 
-LONGEST = 20
+LONGEST = 60
 """Violations that are printed of one row."""
 
 

@@ -133,6 +133,14 @@ def _files(stand: Stand) -> list[str]:
     return found
 
 
+def untouched(stand: Stand, before: Any) -> list[str]:
+    """Where nothing is held, the node must be as it was when nothing was held `before`."""
+    after = stand.ground.observe()
+    if after == before or stand.engine.kit.journal.read(holdings.every):
+        return []
+    return [f"nothing-left: nothing is held and the node is not as it was: {difference(before, after)}"]
+
+
 def go_on(stand: Stand, before: Any, *, swept: bool = True) -> list[str]:
     """The kubelet goes on after the fault: asks for every claim again, then lets go of all of them.
 
@@ -165,12 +173,7 @@ def go_on(stand: Stand, before: Any, *, swept: bool = True) -> list[str]:
     engine.effects.release(f"plugin:{stand.subject.plugin}", lambda: 30.0)
     found += [f"again: {error}" for error in engine.drain()]
     found += [f"all released, {text}" for text in check(stand, swept=swept)]
-    after = stand.ground.observe()
-    if after != before:
-        found.append(
-            f"nothing-left: all is released and the node is not as it was: {difference(before, after)}"
-        )
-    return found
+    return found + [f"all released, {text}" for text in untouched(stand, before)]
 
 
 def difference(before: Any, after: Any) -> str:

@@ -78,7 +78,9 @@ def ask(chance: random.Random) -> Ask:
     if kind != "later" and chance.random() < 0.5:  # a deferred revert comes in no order
         hold = ["thing mode", f"{kind} {{device}} mode"]
     awaits = "ready" if chance.random() < 0.2 else ""
-    return Ask(devices, plan(*hold, awaits=awaits, folder=chance.random() < 0.3), admin=chance.random() < 0.05)
+    return Ask(
+        devices, plan(*hold, awaits=awaits, folder=chance.random() < 0.3), admin=chance.random() < 0.05
+    )
 
 
 def walk(subject: Subject, folder: Path, seed: int, operations: int) -> list[str]:
@@ -106,9 +108,7 @@ def walk(subject: Subject, folder: Path, seed: int, operations: int) -> list[str
     return found
 
 
-def _leg(
-    subject: Subject, folder: Path, story: Scenario, leg: Sequence[Step], points: Points
-) -> list[str]:
+def _leg(subject: Subject, folder: Path, story: Scenario, leg: Sequence[Step], points: Points) -> list[str]:
     """Some operations in one process, with a fault among them."""
     player = Player(subject, folder, points, Scenario(story.name, story.claims, tuple(leg))).open()
     player.play()
