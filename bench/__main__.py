@@ -23,6 +23,7 @@ import grpc
 import yaml
 
 from bench import claims, load, selectors
+from bench.allocation import allocation
 from bench.processes import Process
 from dracore.kube.client import KubeClient
 from dracore.kubelet.wire import methods
@@ -278,6 +279,7 @@ def main() -> None:
             }
             figures["many_claims"] = growth(folder, kubeconfig, api, prepared, rounds)
     figures["packing"] = packing(10_000)
+    figures["allocation"] = allocation(*((500, 100) if options.quick else (5_000, 1_000)))
     figures["selectors"] = selectors.measure()
     figures["machine"] = {
         "cores": os.cpu_count(),
