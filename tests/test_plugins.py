@@ -9,13 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from pydantic import BaseModel
 
 from dracore import ConfigKind, Device, Driver, Effect, SharingStrategy, hookimpl
 from dracore.errors import ConfigError, DeviceGone, DracoreError, PluginError
+from dracore.model.effect import AtReboot
 from dracore.plugins import Plugins
 
 DISCOVER = """
@@ -164,7 +165,8 @@ def test_all_faults_are_told_at_once(install: Install) -> None:
 def test_disabled_plugins_are_described_and_give_their_effect_types(install: Install) -> None:
     effect = (
         "from dracore import Effect\nfrom dataclasses import dataclass\n"
-        "@dataclass(frozen=True)\nclass Mode(Effect):\n    gpu: str\n    kind = 'b.mode'\n"
+        "@dataclass(frozen=True)\nclass Mode(Effect):\n    gpu: str\n"
+        "    kind = 'b.mode'\n    reboot = 'gone'\n"
         "    @property\n    def key(self): return self.gpu\n"
         "    def apply(self, node, before): pass\n    def revert(self, node, before, outcome): pass\n"
     )
@@ -228,6 +230,7 @@ class Params(BaseModel):
 
 @dataclass(frozen=True)
 class Good(Effect):
+    reboot: ClassVar[AtReboot] = "gone"
     gpu: str = ""
 
     @property
@@ -248,6 +251,11 @@ class NoRevert(Effect):
     def apply(self, node: Any, before: Any) -> Any: ...
 
 
+@dataclass(frozen=True)
+class NoProbe(Good):
+    reboot: ClassVar[AtReboot] = "probe"
+
+
 class NoDataclass(Good):
     other: str = ""
 
@@ -256,6 +264,10 @@ class NoDataclass(Good):
     ("hooks", "message"),
     [
         ({"dra_effects": lambda: [NoRevert]}, "effect NoRevert does not define revert"),
+        (
+            {"dra_effects": lambda: [NoProbe]},
+            "NoProbe is to be probed .*; define probe, or",
+        ),
         ({"dra_effects": lambda: [Params]}, "is not a subclass of dracore.Effect"),
         ({"dra_effects": lambda: [NoDataclass]}, "NoDataclass is no dataclass; put @dataclass"),
         ({"dra_effects": lambda: [Good, Good]}, "two effects are of kind 'Good'"),

@@ -78,7 +78,7 @@ class Effect:
     kind: ClassVar[str] = ""
     """Registered name, unique in the driver: ``nvidia_mps.compute_mode``. Default: the class name."""
     reboot: ClassVar[AtReboot] = "probe"
-    """What a reboot of the node does to it: it is gone, it stays, or `probe` tells."""
+    """What a reboot of the node does to it: it is gone, it stays, or `probe` tells (and must be defined)."""
     deferrable: ClassVar[bool] = False
     """Its revert needs the API server: unprepare does not wait for it, the reconciler does it later."""
     repairable: ClassVar[bool] = False

@@ -70,6 +70,13 @@ def _effects(plugin: Plugin, where: str) -> dict[str, type[Effect]]:
         ]
         if missing:
             raise PluginError(f"effect {effect.__name__} does not define {', '.join(missing)}", where=where)
+        if effect.reboot == "probe" and effect.probe is Effect.probe:
+            # After a reboot nobody could ever tell, and no claim that holds it could be prepared again.
+            raise PluginError(
+                f"effect {effect.__name__} is to be probed after a reboot and does not define probe",
+                where=where,
+                fix="define probe, or say what a reboot does to it: reboot = 'gone' or 'stays'",
+            )
         # Without the decorator its parameters are no fields: they would be missing in the journal.
         if inspect.get_annotations(effect) and "__dataclass_params__" not in vars(effect):
             raise PluginError(
