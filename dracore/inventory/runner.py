@@ -187,6 +187,11 @@ class Runner:
             return False
         try:
             health = tuple(self._hooks.call(self.plugin, "dra_health", ctx=context) or ())
+            for entry in health:
+                if not isinstance(entry, Health):
+                    raise PluginError(
+                        f"dra_health returned {entry!r}", where=f"plugin {self.plugin}", fix="return Health"
+                    )
         except Exception as error:  # noqa: BLE001 - the devices are known all the same
             self._log.warning("dra_health failed", error=_text(error), exc_info=_defect(error))
             self._tell(Answer("running", discovery, self.answer.health, _text(error), settled=True))
@@ -267,10 +272,13 @@ def _members(plugin: str, given: Any, kind: type[T], what: str) -> tuple[T, ...]
             raise PluginError(
                 f"dra_discover returned {member!r} among the {what}", where=f"plugin {plugin}", fix=fix
             )
-        if isinstance(member, (Device, CounterSet)) and not isinstance(member.name, str):
-            raise PluginError(
-                f"dra_discover returned {member.name!r} as a name among the {what}",
-                where=f"plugin {plugin}",
-                fix="a name is text; dracore.device_name() makes one of anything",
-            )
+        # What merging reads; the rest is checked device by device where slices are made.
+        for name, right in (("name", str), ("pool", str), ("identity", str), ("taints", tuple)):
+            value = getattr(member, name, None)
+            if value is not None and not isinstance(value, right):
+                raise PluginError(
+                    f"dra_discover returned {value!r} as {name} among the {what}",
+                    where=f"plugin {plugin}",
+                    fix=f"give a {right.__name__}",
+                )
     return members

@@ -244,6 +244,11 @@ class Publisher:
         except (KubeError, Refused) as error:
             self._failed(key, error)
             return
+        except Exception as error:  # noqa: BLE001
+            # Said like any failure, and tried again: a pool that is not published must not look well.
+            _log.exception("%s, %s: a defect", self.driver, key)
+            self._failed(key, DracoreError(f"a defect of dracore: {type(error).__name__}: {error}"))
+            return
         self._queue.forget(key)
 
     def _failed(self, key: str, error: DracoreError) -> None:

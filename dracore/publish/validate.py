@@ -49,7 +49,10 @@ def check_pool(pool: Pool) -> Checked:
     devices: list[Device] = []
     seen: set[str] = set()
     for device in pool.devices:
-        reasons = list(device_problems(device, pool.driver, counter_sets))
+        try:
+            reasons = list(device_problems(device, pool.driver, counter_sets))
+        except Exception as error:  # noqa: BLE001 - values of types that no device has; the others are well
+            reasons = [f"it is no device that can be published ({type(error).__name__}: {error})"]
         if device.name in seen:
             reasons.append("another device of the pool has the same name")
         if reasons:

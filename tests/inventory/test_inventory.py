@@ -138,7 +138,9 @@ def test_a_failure_right_after_a_start_withdraws_nothing(bench: Any, plugin: Any
         (None, "dra_discover returned None; return a list"),
         ([3], "dra_discover returned 3 among the devices"),
         ("abc", "dra_discover returned 'abc' as devices"),
-        ([Device(5)], "dra_discover returned 5 as a name among the devices"),  # type: ignore[arg-type]
+        ([Device(5)], "dra_discover returned 5 as name among the devices; give a str"),  # type: ignore[arg-type]
+        ([Device("a", pool=5)], "dra_discover returned 5 as pool among the devices"),  # type: ignore[arg-type]
+        ([Device("a", taints=5)], "dra_discover returned 5 as taints"),  # type: ignore[arg-type]
         (Discovery(5), "dra_discover returned 5 as devices"),  # type: ignore[arg-type]
         (Discovery((), (Device("a"),)), "among the counter sets; give CounterSet"),  # type: ignore[arg-type]
         (Discovery(problems="x"), "dra_discover returned 'x' as problems"),  # type: ignore[arg-type]
@@ -446,18 +448,17 @@ def test_one_taint_of_several_ends_alone(bench: Any, plugin: Any, until: Any) ->
 
 
 def test_an_answer_that_cannot_be_merged_is_not_called_running(bench: Any, plugin: Any, until: Any) -> None:
-    found, other = Found("a"), Found("x")
-    inventory = bench.run({"p": plugin(dra_discover=found), "q": plugin(dra_discover=other)})
-    found.answer = [Device("b", pool=5)]  # type: ignore[arg-type]
+    found = Found("a")
+    inventory = bench.run({"p": plugin(dra_discover=found)})
+    found.answer = [Device("b", taints=(5,)), Device("b")]  # type: ignore[arg-type]
+    bench.health.store("p", "b", Taint("k/x", "NoSchedule"))
     inventory.rescan()
-    until(lambda: [status.state for status in inventory.status()] == ["failed", "running"])
+    until(lambda: [status.state for status in inventory.status()] == ["failed"])
     assert "the answer is not used" in problems(inventory)[0]
-    other.answer = [Device("y")]
-    inventory.rescan()
-    until(lambda: names(inventory) == ["a", "y"])
+    assert names(inventory) == ["a"]
     found.answer = [Device("b")]
     inventory.rescan()
-    until(lambda: names(inventory) == ["b", "y"])
+    until(lambda: names(inventory) == ["b"])
     assert problems(inventory) == []
 
 
@@ -465,6 +466,9 @@ def test_a_failing_health_hook_loses_no_device(bench: Any, plugin: Any) -> None:
     inventory = bench.run({"p": plugin(dra_discover=Found("a"), dra_health=lambda ctx: 1 / 0)})
     assert names(inventory) == ["a"]
     assert "hook dra_health: ZeroDivisionError" in problems(inventory)[0]
+    other = bench.run({"p": plugin(dra_discover=Found("b"), dra_health=lambda ctx: [5])})
+    assert names(other) == ["b"]
+    assert problems(other) == ["plugin p: dra_health returned 5; return Health"]
 
 
 def test_a_taint_of_the_plugins_own_is_kept(bench: Any, plugin: Any) -> None:

@@ -342,3 +342,15 @@ def test_what_failed_while_the_server_was_away_is_written_when_it_is_back(embedd
     api.server.start()
     recorder.wait(lambda: len(recorder.publications) > 1)
     assert len(api.devices()) == 2
+
+
+def test_a_defect_while_publishing_is_said_and_tried_again(embedded, gpus, monkeypatch):
+    api = embedded()
+    publisher, recorder = api.publisher()
+    monkeypatch.setattr(publisher_module, "check_pool", lambda pool: 1 / 0)
+    publisher.update([api.pool(*gpus(1))])
+    recorder.wait(lambda: bool(recorder.degradations))
+    assert "a defect of dracore: ZeroDivisionError" in publisher.status().degradations[0]
+    monkeypatch.undo()
+    recorder.wait(lambda: bool(recorder.publications))
+    assert publisher.status().degradations == ()

@@ -215,3 +215,14 @@ def test_a_pool_with_a_wrong_name_is_not_published(fields):
 
 def test_a_pool_name_may_have_parts():
     assert check_pool(Pool("d", "rack-1/switch.a", (Device("a"),))).problems == ()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"attributes": {5: 1}}, {"taints": 5}, {"consumes": (1,)}, {"node": "n"}, {"binding_conditions": 5}],
+)
+def test_values_of_types_that_no_device_has_leave_the_other_devices_alone(fields):
+    pool = Pool("gpu.example.com", "p", (Device("bad", **fields), Device("good")))
+    checked = check_pool(pool)
+    assert [device.name for device in checked.pool.devices] == ["good"]
+    assert "device p/bad" in str(checked.problems[0])
