@@ -160,7 +160,7 @@ def approximately(quantity: Quantity) -> float:
 
 _QUANTITIES = frozenset({Quantity, Amount})
 for _kind, _accepted in ((Quantity, _QUANTITIES), (Amount, _QUANTITIES), (Sum, _QUANTITIES)):
-    register(_kind, "kubernetes.Quantity")
+    register(_kind, "kubernetes.Quantity", "*cel.Quantity" if _kind is Sum else "")
     BY_IDENTITY.add(_kind)
     register_accepting(_kind, _accepted, lambda one, other: one.value == other.value)
 QUANTITY_CLASSES: tuple[type[Any], ...] = (Quantity, Amount, Sum)

@@ -188,7 +188,7 @@ class Planner:
         regex = plans[1] if name in ("matches", "find", "findAll") and len(plans) > 1 else None
         if isinstance(regex, Constant) and isinstance(regex.value, str):
             pattern(regex.value)
-        run = call(node, [closed(each) for each in plans], self.environment, plans_constant(plans))
+        run = call(node, [closed(each) for each in plans], self.environment, constant_texts(plans))
         if name in CONVERSIONS and len(plans) == 1 and isinstance(plans[0], Constant):
             return Constant(run([0, None]))
         return run
@@ -260,9 +260,9 @@ class _Relative(Path):
     """A path from the value of an expression."""
 
 
-def plans_constant(plans: list[Plan]) -> list[bool]:
-    """Which of them are constants."""
-    return [isinstance(each, Constant) for each in plans]
+def constant_texts(plans: list[Plan]) -> list[bool]:
+    """Which of them are constant texts."""
+    return [isinstance(each, Constant) and isinstance(each.value, str) for each in plans]
 
 
 def closed(planned: Plan) -> Run:

@@ -131,9 +131,10 @@ _NAMES: dict[type, str] = {
 }
 
 
-def register(kind: type, name: str) -> None:
-    """Gives a class its name as a type of CEL."""
+def register(kind: type, name: str, go: str = "") -> None:
+    """Gives a class its name as a type of CEL, and the one that messages of the API server have for it."""
     _NAMES[kind] = name
+    _GO_NAMES[kind] = go or f"cel.{name.rpartition('.')[2]}"
 
 
 def type_name(value: Any) -> str:
@@ -269,7 +270,9 @@ MISSING: Any = object()
 def find(container: dict[Any, Any], key: Any, *, open_domains: bool = True) -> Any:
     """The value under a key, or MISSING; a number finds an equal number of another type."""
     kind = key.__class__
-    if kind is str:
+    if not container:
+        found = MISSING
+    elif kind is str:
         found = container.get(key, MISSING)
     elif kind is float:
         found = container.get((key,), MISSING)
@@ -384,5 +387,5 @@ def go_name(value: Any) -> str:
     kind = value.__class__
     if kind in _GO_NAMES:
         return _GO_NAMES[kind]
-    name = _NAMES.get(kind, "").rpartition(".")[2]
-    return {"list": "*types.baseList", "map": "*types.baseMap"}.get(name, f"cel.{name}")
+    name = _NAMES.get(kind, "")
+    return {"list": "*types.baseList", "map": "*types.baseMap"}.get(name, f"cel.{name.rpartition('.')[2]}")

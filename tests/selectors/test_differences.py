@@ -86,6 +86,17 @@ EXAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
             "matches": [{"error": "operation cancelled: actual cost limit exceeded", "cost": 1000008}],
         },
     ),
+    "variable numbers": (
+        "{'': 9} == {?'a': {?'a': optional.none()}}",
+        {
+            "error": "compilation failed: ERROR: <input>:1:9: found no matching overload for '_==_' "
+            "applied to '(map(string, int), map(string, map(string, dyn)))'\n"
+            " | {'': 9} == {?'a': {?'a': optional.none()}}\n | ........^\n"
+            "ERROR: <input>:1:19: expected type 'optional_type(map(string, _var70))' "
+            "but found 'map(string, _var70)'\n"
+            " | {'': 9} == {?'a': {?'a': optional.none()}}\n | ..................^"
+        },
+    ),
     "IPv6 words": (
         "ip('::ffff1').family() == 6",
         {

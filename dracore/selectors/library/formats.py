@@ -42,7 +42,7 @@ class Format:
         return _FAULTS[self.name](text)
 
 
-register(Format, "kubernetes.NamedFormat")
+register(Format, "kubernetes.NamedFormat", "cel.Format")
 UNHASHABLE.add(Format)
 register_equality(Format, lambda one, other: one == other)
 

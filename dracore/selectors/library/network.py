@@ -251,7 +251,11 @@ def _check_host(text: str, host: str) -> None:
         colon, port = port[:1], port[1:]
         if colon not in ("", ":"):
             raise _invalid(text, f'invalid port "{colon}{port}" after host')
-        del inner
+        literal = inner[1:].partition("%25")[0]
+        try:
+            ipaddress.IPv6Address(literal)
+        except ValueError:
+            raise _invalid(text, f"invalid host: ParseAddr({_quoted(literal)}): {_why(literal)}") from None
     else:
         _, colon, port = host.rpartition(":")
         port = port if colon else ""
