@@ -1,7 +1,8 @@
 """Answers questions on a unix socket: one line asks, one line of JSON answers.
 
-``ping`` gives ``"pong"``, the other commands are given by the composition root. An answer is ``{"ok": ...}``
-or ``{"error": "text"}``. Only the user that runs the driver may connect.
+``ping`` gives ``"pong"``, the other commands are given by the composition root; a word after the command is
+its argument. An answer is ``{"ok": ...}`` or ``{"error": "text"}``. Only the user that runs the driver may
+connect.
 """
 
 from __future__ import annotations
@@ -28,12 +29,13 @@ _log = structlog.get_logger(__name__)
 class AdminServer:
     """Serves `commands` at `path`.
 
-    :param commands: name to what is answered (JSON); called in a thread of its own for each connection.
+    :param commands: name to what is answered (JSON); called in a thread of its own for each connection, with
+        the argument where the asker gives one.
     """
 
-    def __init__(self, path: Path, commands: Mapping[str, Callable[[], JSON]]) -> None:
+    def __init__(self, path: Path, commands: Mapping[str, Callable[..., JSON]]) -> None:
         self.path = path.absolute()
-        self._commands = {"ping": lambda: "pong", **commands}
+        self._commands: dict[str, Callable[..., JSON]] = {"ping": lambda: "pong", **commands}
         self._socket: socket.socket | None = None
         self._inode = (0, 0)
         self._stop = threading.Event()
@@ -115,12 +117,13 @@ class AdminServer:
                 command = lines.readline(LINE_LIMIT).decode("utf-8", "replace").strip()
             client.sendall(json.dumps(self._answer(command), separators=(",", ":")).encode() + b"\n")
 
-    def _answer(self, command: str) -> JSON:
+    def _answer(self, line: str) -> JSON:
+        command, _, argument = line.partition(" ")
         handle = self._commands.get(command)
         if handle is None:
             return {"error": f"unknown command {command!r}; known: {', '.join(sorted(self._commands))}"}
         try:
-            return {"ok": handle()}
+            return {"ok": handle(argument) if argument else handle()}
         except DracoreError as error:
             return {"error": str(error)}
         except Exception as error:  # noqa: BLE001 - the asker is told, the process lives on

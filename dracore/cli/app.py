@@ -15,6 +15,7 @@ COMMANDS = {
     "run": ("dracore.cli.run", "Run the node plugin."),
     "slices": ("dracore.cli.slices", "Print what would be published, without a cluster."),
     "status": ("dracore.cli.status", "Ask the running node plugin how it is."),
+    "explain-prepare": ("dracore.cli.explain_prepare", "Show what happened to a claim on this node."),
     "plugins": ("dracore.cli.plugins", "List the plugins that are installed."),
     "cel": ("dracore.cli.cel", "Check a CEL selector, or ask it about devices."),
     "config": ("dracore.cli.config", "Check a node configuration, or print its schema."),

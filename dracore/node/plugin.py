@@ -14,7 +14,7 @@ import structlog
 
 from dracore.admin.server import AdminServer
 from dracore.config import Loaded
-from dracore.errors import ConfigError, DracoreError
+from dracore.errors import ClaimError, ConfigError, DracoreError
 from dracore.inventory.ports import Filter
 from dracore.kubelet.names import check_instance, status_path
 from dracore.model.device import JSON
@@ -69,7 +69,12 @@ class NodePlugin:
         self.drivers = [DriverNode(name, self.shared) for name in loaded.plugins.drivers()]
         self.admin = AdminServer(
             status_path(configuration.host.status_socket, instance),
-            {"status": self.status, "instance": self._instance, "reconcile": self._reconcile},
+            {
+                "status": self.status,
+                "instance": self._instance,
+                "reconcile": self._reconcile,
+                "timeline": self.timeline,
+            },
         )
         self.web: WebServer | None = None
         self._connector = threading.Thread(target=self._connect, name="connect", daemon=True)
@@ -191,6 +196,28 @@ class NodePlugin:
                 *status.effect_problems(effects),
             ],
         }
+
+    def timeline(self, uid: str = "") -> JSON:
+        """What ``dracore explain-prepare`` shows of one claim, oldest first.
+
+        :raises ClaimError: no driver of this node knows anything of it.
+        """
+        entries = [
+            {"driver": driver.name, **status.entry_json(entry)}
+            for driver in self.drivers
+            for entry in driver.engine.timeline(uid)
+        ]
+        if not entries:
+            raise ClaimError(
+                f"nothing is known here of a claim with uid {uid!r}",
+                fix="`dracore status` lists the claims of this node; kubectl shows a claim's metadata.uid",
+            )
+        states = [
+            claim
+            for driver in self.drivers
+            for claim in status.claims_json(c for c in driver.engine.snapshot().claims if c.ref.uid == uid)
+        ]
+        return {"uid": uid, "claims": states, "entries": sorted(entries, key=lambda entry: entry["at"])}
 
     def _instance(self) -> JSON:
         started = self.started.isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -12,7 +12,7 @@ from dracore.observe.metrics import Sample
 
 if TYPE_CHECKING:
     from dracore.node.driver import DriverNode
-    from dracore.prepare.snapshot import ClaimStatus, DeviceStatus, EffectStatus
+    from dracore.prepare.snapshot import ClaimStatus, DeviceStatus, EffectStatus, Entry
 
 
 def rfc3339(moment: datetime | float) -> str:
@@ -58,6 +58,12 @@ def claims_json(claims: Iterable[ClaimStatus]) -> list[JSON]:
         }
         for claim in claims
     ]
+
+
+def entry_json(entry: Entry) -> dict[str, Any]:
+    """One entry of a claim's timeline; its time with microseconds, to be put in order."""
+    at = datetime.fromtimestamp(entry.at, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return {"at": at, "what": entry.what, "kind": entry.kind, "key": entry.key, "text": entry.text}
 
 
 def effects_json(effects: Iterable[EffectStatus]) -> list[JSON]:

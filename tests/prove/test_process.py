@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from dracore.admin.client import ask
 from dracore.testing.kubelet import KubeletError
 
 ROOT = Path(__file__).parents[1]
@@ -132,6 +133,19 @@ def points(node):
     assert node.up()
     node.claim("dry", "toy-0")
     assert node.story("dry", 10.0)
+    (claim,) = node.api.list("resourceclaims")
+    timeline = ask(node.folder / "s.sock", f"timeline {claim['metadata']['uid']}")
+    steps = [entry["what"] for entry in timeline["entries"]]
+    assert steps == [
+        "preparing",
+        "apply",
+        "applied",
+        "prepared",
+        "releasing",
+        "revert",
+        "reverted",
+        "released",
+    ]
     node.end()
     found = list(dict.fromkeys(record.read_text().splitlines()))
     assert len(found) > 30

@@ -9,6 +9,7 @@ import argparse
 import random
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,7 @@ def walk(subject: Subject, folder: Path, seed: int, operations: int) -> list[str
         leg = todo[position : position + chance.randint(2, 12)]
         fault: Fault = chance.choice(FAULTS) if chance.random() < 0.8 else "none"
         points = Points(chance.randrange(len(leg) * 30), fault, sources=subject.sources())
-        ended = forked(lambda leg=leg, points=points: _leg(subject, home, story, leg, points), out)
+        ended = forked(partial(_leg, subject, home, story, leg, points), out)
         place = f"walk {seed}, operations {position}-{position + len(leg) - 1}, {fault} at {points.target}"
         if ended.killed:
             ended = forked(lambda: _restarted(subject, home), out)
