@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from dracore.model.semver import Semver
-from dracore.selectors import costs
+from dracore.selectors import costs, types
 from dracore.selectors.amounts import QUANTITY_CLASSES
 from dracore.selectors.attributes import COST, Run
 from dracore.selectors.costs import FAILED
@@ -216,9 +216,25 @@ def _guarded(name: str, overload: Overload, operands: list[Node]) -> Callable[..
     if not checked:
         return run
 
+    if all(kind is types.STRING for _, kind in checked):
+        places = tuple(index for index, _ in checked)
+        return _texts_only(name, run, places)
+
     def guarded(*values: Any) -> Any:
         for index, kind in checked:
             if not accepts(kind, values[index]):
+                raise _no_overload(name, values)
+        return run(*values)
+
+    return guarded
+
+
+def _texts_only(name: str, run: Callable[..., Any], places: tuple[int, ...]) -> Callable[..., Any]:
+    """The commonest guard: texts where texts are wanted."""
+
+    def guarded(*values: Any) -> Any:
+        for index in places:
+            if values[index].__class__ is not str:
                 raise _no_overload(name, values)
         return run(*values)
 

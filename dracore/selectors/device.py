@@ -72,6 +72,9 @@ def _one(name: str, value: Any, kind: type) -> Any:
             raise Fault(f"attribute {name}: parse semantic version: {fault.message}") from None
     if value.__class__ is not kind:
         raise Fault(f"attribute {name}: unsupported attribute value")
+    if isinstance(value, str) and not value.isascii():
+        # Half a surrogate pair, which JSON can hold, is read as Go reads it.
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return value
 
 

@@ -89,7 +89,12 @@ def build(text: str, environment: Environment) -> Program:
 
     :raises CompileError: in the API server's words.
     """
-    if len(text) > EXPRESSION_LIMIT or len(text.encode("utf-8", "surrogatepass")) > EXPRESSION_LIMIT:
+    try:
+        size = len(text) if len(text) > EXPRESSION_LIMIT else len(text.encode())
+    except UnicodeEncodeError:
+        shown = text.encode("utf-8", "replace").decode()
+        raise CompileError(shown, "holds half a surrogate pair, which no UTF-8 text can") from None
+    if size > EXPRESSION_LIMIT:
         raise CompileError(text[:400], f"longer than {EXPRESSION_LIMIT} bytes, the API's limit")
     try:
         return apart(lambda: _build(text, environment)) if _looks_deep(text) else _build(text, environment)

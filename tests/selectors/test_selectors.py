@@ -227,3 +227,16 @@ def test_a_remembered_failure_names_each_device() -> None:
     for name in ("a", "b"):
         with pytest.raises(SelectorError, match=f"fails on device {name}: no such key: x"):
             selector.matches("d", Device(name))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "refused"),
+    [(r"\C", True), (r"\Q\C\E", False), (r"\\C", False), (r"a\Q\E\C", True), ("\\", True)],
+)
+def test_single_bytes_are_no_part_of_a_pattern(pattern: str, refused: bool) -> None:
+    text = f"'x'.matches(r'{pattern}')"
+    if refused:
+        with pytest.raises(SelectorError, match="invalid matches argument"):
+            compile(text)
+    else:
+        assert compile(text).evaluate("d", {})[0] is False

@@ -24,12 +24,16 @@ _WORDS = {
 }
 
 
+_SMALL = 128
+
+
 @lru_cache(maxsize=512)
 def pattern(text: str) -> Any:
     """A compiled pattern.
 
     :raises Fault: with Go's words for what is wrong.
     """
+    _refuse_bytes(text)
     import re2
 
     options = re2.Options()
@@ -47,13 +51,44 @@ def pattern(text: str) -> Any:
         raise Fault(f"error parsing regexp: {_WORDS.get(head, head)}: `{shown}`") from None
 
 
+def _refuse_bytes(text: str) -> None:
+    r"""``\C``, a single byte, is RE2's but not Go's."""
+    at = text.find("\\")
+    while 0 <= at < len(text) - 1:
+        if text[at + 1] == "C":
+            raise Fault("error parsing regexp: invalid escape sequence: `\\C`")
+        if text[at + 1] == "Q":
+            end = text.find("\\E", at)
+            at = len(text) if end < 0 else end
+        at = text.find("\\", at + 2)
+
+
 def matches(text: Any, regex: Any) -> bool:
     """Whether the pattern is found anywhere in the text."""
     if text.__class__ is not str:
         raise Fault(f"{NO_OVERLOAD}: matches")
     if regex.__class__ is not str:
         raise Fault(NO_OVERLOAD)
-    return pattern(regex).search(text) is not None
+    if len(regex) > _SMALL or len(text) > _SMALL:
+        return pattern(regex).search(text) is not None
+    return bool(_searcher(regex).Match(text))
+
+
+@lru_cache(maxsize=512)
+def _searcher(regex: str) -> Any:
+    """A set of one pattern: it tells a match without its place, in a quarter of the time.
+
+    Its automaton may run out of memory, so it is for short patterns and texts only.
+    """
+    pattern(regex)
+    import re2
+
+    options = re2.Options()
+    options.log_errors = False
+    searcher = re2.Set.SearchSet(options)
+    searcher.Add(regex)
+    searcher.Compile()
+    return searcher
 
 
 def _compiled(regex: str) -> Any:
