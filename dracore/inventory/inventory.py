@@ -79,6 +79,7 @@ class Inventory:
         self._view = View()
         self._offering: tuple[Pool, ...] | None = None
         self._lost_since: dict[tuple[str, str], Taint] = {}
+        self._failed: dict[str, str] = {}
         self._drifts: Mapping[tuple[str, str], str] = {}
         self._subscribers: list[Callable[[Sequence[Pool]], None]] = []
         self._runners = {
@@ -234,8 +235,20 @@ class Inventory:
     def _answered(self, plugin: str, answer: Answer) -> None:
         if answer.state == "running":
             self._keep_health(plugin, answer.health)
+        if answer.settled:
+            self._say_failure(plugin, answer)
         if answer.settled or answer.state == "not yet":
             self._renew()
+
+    def _say_failure(self, plugin: str, answer: Answer) -> None:
+        """Once for each new text: pods that need the plugin's devices wait because of it."""
+        said = self._failed.get(plugin, "")
+        if answer.state == "failed" and answer.error != said:
+            self._failed[plugin] = answer.error
+            self._reports.event("PluginFailed", str(Problem(plugin, answer.error)))
+        elif answer.state == "running" and said:
+            del self._failed[plugin]
+            self._reports.event("PluginRecovered", f"plugin {plugin} works again", warning=False)
 
     def _keep_health(self, plugin: str, health: Iterable[Health]) -> None:
         """A device that is reported healthy is rid of what was said of it before, or of one taint."""
@@ -337,7 +350,7 @@ class Inventory:
     def _say(self, before: View, view: View, prepared: Collection[tuple[str, str, str]]) -> None:
         for problem in view.problems:
             if problem not in before.problems:
-                self._log.warning(problem.text, plugin=problem.plugin)
+                self._reports.event("DiscoveryProblem", str(problem))
         for pool, name in sorted(view.lost - before.lost):
             text = f"device {pool}/{name} is gone while a claim has it prepared"
             self._reports.event("DeviceLost", text)

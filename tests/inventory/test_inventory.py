@@ -109,7 +109,7 @@ def test_a_plugin_that_only_fails_does_not_hold_the_pool_back(bench: Any, plugin
     assert names(inventory) == ["g"]
     # It has not said that a device is gone, so none is called lost; nor may a claim be told so.
     assert inventory.lost() == []
-    assert bench.reports.events == []
+    assert [reason for reason, _ in bench.reports.events] == ["PluginFailed"]
     assert inventory.ready()
     assert not inventory.complete()
 
@@ -567,3 +567,23 @@ def test_a_device_whose_effect_was_undone_is_unhealthy_and_tainted(
     inventory.refresh()
     assert device(inventory, "a").taints == ()
     assert inventory.health() == []
+
+
+def test_failures_and_problems_are_events_once(bench: Any, plugin: Any, until: Any) -> None:
+    found = Found()
+    found.answer = Discovery((Device("a"),), problems=("gpu 3 does not answer",))
+    inventory = bench.run({"p": plugin(dra_discover=found)})
+    found.answer = RuntimeError("bus error")
+    calls = found.calls
+    inventory.rescan()
+    until(lambda: found.calls > calls + 2)
+    found.answer = Discovery((Device("a"),), problems=("gpu 3 does not answer",))
+    until(lambda: [status.state for status in inventory.status()] == ["running"])
+    until(lambda: len(bench.reports.events) >= 3)
+    assert [reason for reason, _ in bench.reports.events] == [
+        "DiscoveryProblem",
+        "PluginFailed",
+        "PluginRecovered",
+    ]
+    assert bench.reports.events[0][1] == "plugin p: gpu 3 does not answer"
+    assert bench.reports.events[1][1].startswith("plugin p, hook dra_discover: RuntimeError: bus error")
