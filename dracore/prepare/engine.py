@@ -141,7 +141,7 @@ class Engine:
     def _guarded(self, ref: ClaimRef, call: Call, *, repair: bool) -> Sequence[PreparedResult]:
         check_uid(ref.uid)
         if not self._admission.acquire(blocking=False):
-            raise Busy("the node is busy preparing as many claims as it may", fix="the kubelet asks again")
+            raise Busy(f"the node is busy with {PREPARES} other claims", fix="the kubelet asks again")
         try:
             answer = self._prepare(ref, call, repair=repair)
             self.kit.seam("reply.prepare.before", ref.uid)
