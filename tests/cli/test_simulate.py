@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 
 from dracore.cli.app import app
+from dracore.testing.apiserver import EmbeddedAPI
 
 NODE = """
 kind: DeviceClass
@@ -269,3 +271,41 @@ def test_lint(text: str, severity: str, says: str, tmp_path: Path) -> None:
 def test_lint_goes_on_after_a_fault(tmp_path: Path) -> None:
     found = findings(tmp_path, claim("a").replace("exactly", "exactli"), claim("b", count=40))
     assert len(found) == 2
+
+
+# ------------------------------------------------------------------------------- a cluster
+
+
+def test_a_pod_of_a_cluster_is_explained(embedded_api: EmbeddedAPI, tmp_path: Path) -> None:
+    for content in yaml.safe_load_all(NODE):
+        embedded_api.create(content)
+    for text in (claim("wanted", MEMORY.format("40Gi")), claim("other")):
+        content = json.loads(text)
+        content["metadata"]["namespace"] = "default"
+        embedded_api.create(content)
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "p", "namespace": "default"},
+        "spec": {
+            "containers": [{"name": "c", "image": "i"}],
+            "resourceClaims": [{"name": "g", "resourceClaimName": "wanted"}],
+        },
+    }
+    embedded_api.create(pod)
+    kubeconfig = str(embedded_api.write_kubeconfig(tmp_path / "kubeconfig"))
+    runner = CliRunner()
+    result = runner.invoke(app, ["explain", "pod/p", "--kubeconfig", kubeconfig])
+    assert result.exit_code == 0, result.output
+    assert "default/wanted: cannot be allocated" in result.stdout
+    assert "gpu-2 would do if the request tolerated broken:NoSchedule" in result.stdout
+    assert "default/other" not in result.stdout
+
+    missing = runner.invoke(app, ["explain", "pod/q", "--kubeconfig", kubeconfig])
+    assert missing.exit_code == 2
+    assert "pods" in missing.stderr
+
+    found = answer(
+        runner.invoke(app, ["simulate", "--kubeconfig", kubeconfig, "-f", "-", "-o", "json"], input="")
+    )
+    assert {one["name"]: one["allocated"] for one in found["claims"]} == {"wanted": False, "other": True}
