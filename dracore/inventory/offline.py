@@ -116,6 +116,9 @@ class _Context:
             where=f"plugin {self.plugin}",
         )
 
+    def release(self, effect: Effect) -> None:
+        pass  # nothing is held
+
     @property
     def kube(self) -> Any:
         raise EffectRefused(

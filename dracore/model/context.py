@@ -58,6 +58,12 @@ class NodeContext(Protocol):
         """Changes the node and answers the outcome. In node hooks the holder is the plugin itself."""
         ...
 
+    def release(self, effect: Effect) -> None:
+        """Node hooks: lets go of what this plugin holds on the effect's key, whatever its parameters; with
+        the last holder it is reverted. Not held: nothing. What claims hold ends with them alone.
+        """
+        ...
+
     @property
     def kube(self) -> Any:
         """The API client (``dracore.kube.KubeClient``)."""

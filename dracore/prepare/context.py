@@ -62,6 +62,10 @@ class PluginContext(_Context):
         self._held_now(effect.key)
         return outcome
 
+    def release(self, effect: Effect) -> None:
+        holder = PluginHolder(self.plugin).name
+        self._effects.release(holder, lambda: NODE_HOOK_TIME, keys=[effect.key])
+
 
 class AttemptContext(_Context):
     """For the claim hooks of one plugin (:class:`dracore.model.context.ClaimContext`).
@@ -96,6 +100,13 @@ class AttemptContext(_Context):
         if self._admin:
             return self._effects.look(effect)
         return self._attempt.hold(effect)
+
+    def release(self, effect: Effect) -> None:
+        raise PluginError(
+            "what a claim holds is released when it ends",
+            where=f"plugin {self.plugin}",
+            fix="release in node hooks what they hold",
+        )
 
     def wait(self, predicate: Callable[[], Any], what: str) -> Any:
         if self._readonly:

@@ -230,6 +230,33 @@ class TestPlugins:
             ctx.hold(Thing("new"))
         assert set(world.hardware.things) == {"new"}
 
+    def test_a_label_that_changes_is_released_and_held_anew(self, world, engine):
+        ctx = engine.context("test")
+        ctx.hold(Thing("label", "clique-1"))
+        with pytest.raises(EffectConflict, match="by plugin test"):
+            ctx.hold(Thing("label", "clique-2"))
+        ctx.release(Thing("label", "clique-2"))
+        assert world.hardware.things == {}
+        ctx.hold(Thing("label", "clique-2"))
+        assert world.hardware.things["label"]["value"] == "clique-2"
+        ctx.release(Thing("other"))  # not held: nothing
+        assert engine.snapshot().effects[0].holders == ("plugin:test",)
+
+    def test_what_a_claim_holds_is_not_the_plugins_to_release(self, world, engine):
+        world.holds(Thing("mode"))
+        ref = world.claim("c1", "dev-0")
+        engine.prepare(ref, Call())
+        engine.context("test").release(Thing("mode"))
+        assert engine.snapshot().effects[0].holders == ("c1",)
+
+        @world.on("dra_prepare")
+        def prepare(ctx, device, result, config):
+            ctx.release(Thing("mode"))
+
+        with pytest.raises(PluginError, match="what a claim holds is released when it ends"):
+            engine.prepare(world.claim("c2", "dev-1"), Call())
+        assert set(world.hardware.things) == {"mode"}
+
     def test_a_start_that_fails_releases_nothing(self, world, engine):
         with engine.starting("test") as ctx:
             ctx.hold(Thing("old"))
