@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import is_
 
 
 class Type:
@@ -145,7 +146,10 @@ class Mappings:
             kind = found
         if not kind.params:
             return kind
-        return Type(kind.kind, kind.name, tuple(self.resolve(each, dynamic) for each in kind.params))
+        params = tuple([self.resolve(each, dynamic) for each in kind.params])
+        if all(map(is_, params, kind.params)):
+            return kind  # writing out a type nested deeply costs more than comparing it
+        return Type(kind.kind, kind.name, params)
 
     def _fits(self, one: Type, other: Type) -> bool:
         if other.kind == "param":

@@ -307,3 +307,18 @@ def test_threads_share_a_selector() -> None:
 
 def test_the_limit_is_that_of_the_api() -> None:
     assert LIMIT == 1_000_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[1]" + ".map(x, [x])" * 200 + " == []",
+        "[" + "[]," * 3000 + "] == []",
+        "optional.of(" * 200 + "1" + ")" * 200 + ".hasValue()",
+        "(true ? " * 240 + "true" + ": false)" * 240,
+    ],
+)
+def test_types_nested_deeply_are_checked_soon(text: str) -> None:
+    started = time.monotonic()
+    assert isinstance(outcome(text), bool)
+    assert time.monotonic() - started < 20
