@@ -112,7 +112,7 @@ class DeviceClass:
             return cls(
                 _name(meta),
                 fields.each(spec, "selectors", _selector),
-                fields.each(spec, "config", lambda entry: entry),
+                tuple(entry.content for entry in fields.each(spec, "config", _config)),
                 fields.text(spec, "extendedResourceName"),
                 fields.text(meta, "creationTimestamp"),
             )
@@ -258,5 +258,6 @@ def _constraint(content: Mapping[str, Any]) -> Constraint:
 
 
 def _config(content: Mapping[str, Any]) -> ConfigEntry:
+    fields.mapping(content, "opaque")
     rest = {name: value for name, value in content.items() if name != "requests"}
     return ConfigEntry(fields.strings(content, "requests"), rest)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dracore.allocate.world import World
 
 WRONG_INPUT = 2
+RARE = ("usable with these gates", "reach the node", "enough capacity")
 SHOWN = 20
 """Reasons of one request that a person is shown; those of one text are one."""
 
@@ -141,8 +142,12 @@ def _tell(outcome: Outcome, told: list[Explanation]) -> None:
 def _tell_funnel(funnel: Funnel, *, several: bool) -> None:
     of = f" of claim {funnel.claim}" if several else ""
     click.echo(f"\n  request {funnel.request}{of}, which wants {funnel.wants}:")
+    before = None
     for stage, left in funnel.left.items():
-        click.echo(f"  {left:7}  {stage.value}")
+        # What only few devices ever meet is shown where it stops one.
+        if left != before or stage.value not in RARE:
+            click.echo(f"  {left:7}  {stage.value}")
+        before = left
     if funnel.nearest is not None:
         click.echo(f"  nearest miss: {funnel.nearest.device.device} would do if {funnel.nearest.remedy}")
     if funnel.frees:
