@@ -44,4 +44,4 @@ def test_nvidia_gpus(crash_matrix):
         every=4 if WHOLE else 20,
     )
     assert report.summary().endswith(" 0 violations")
-    assert sum(row.runs for row in report.rows) > 3
+    assert sum(row.runs for row in report.rows) >= 3
