@@ -137,8 +137,12 @@ time.sleep(600)
     wait_for("its namespaces are gone", lambda: not namespaces(network), timeout=30)
     wait_for("its processes are gone", lambda: not _processes_of(folder), timeout=30)
     wait_for("its folder is gone", lambda: not Path(folder).exists(), timeout=30)
-    links = subprocess.run(["ip", "-br", "link"], capture_output=True, text=True, check=True).stdout
-    assert network not in links
+    # The kernel takes a namespace apart, and its links with it, some time after its last process.
+    wait_for("its links are gone", lambda: network not in _links(), timeout=60)
+
+
+def _links() -> str:
+    return subprocess.run(["ip", "-br", "link"], capture_output=True, text=True, check=True).stdout
 
 
 def _processes_of(folder: str) -> list[int]:
