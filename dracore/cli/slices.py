@@ -103,9 +103,12 @@ def _slices(driver: str, node: str, seen: Look, dense: bool) -> Iterator[dict[st
     from dracore.publish.validate import check_pool
 
     for pool in seen.pools:
-        desired = build(check_pool(pool), {}, NodeSelection(node_name=node), dense=dense)
-        if desired is None:
+        checked = check_pool(pool)
+        for problem in checked.problems:
+            click.echo(f"dracore: {problem}", err=True)
+        if checked.pool is None:
             continue
+        desired = build(checked.pool, {}, NodeSelection(node_name=node), dense=dense)
         count = len(desired.specs)
         for index, spec in enumerate(desired.specs):
             pool_fields = {**spec["pool"], "generation": 1, "resourceSliceCount": count}

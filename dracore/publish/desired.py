@@ -6,11 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-from dracore.model.device import Device, NodeSelection
+from dracore.errors import LimitError
+from dracore.model.device import Device, NodeSelection, Pool
 from dracore.publish import wire
 from dracore.publish.features import Feature, Supports, degrade
 from dracore.publish.pack import Names, pack
-from dracore.publish.validate import Checked
 
 Object: TypeAlias = dict[str, Any]
 
@@ -29,23 +29,24 @@ class Desired:
 
 
 def build(
-    checked: Checked,
+    pool: Pool,
     supports: Supports,
     node: NodeSelection,
     *,
+    problems: Sequence[LimitError] = (),
     previous: Sequence[Names] = (),
     dense: bool = False,
     prepared: Collection[str] = (),
     refused: Mapping[str, tuple[Device, str]] | None = None,
-) -> Desired | None:
-    """The slices for a pool; None where the pool itself cannot be published.
+) -> Desired:
+    """The slices for a pool.
 
+    :param pool: what :func:`~dracore.publish.validate.check_pool` has left of it.
+    :param problems: what that left out.
     :param refused: devices that the API server has refused as they are, with what it said.
     """
-    texts = [str(problem) for problem in checked.problems]
-    if checked.pool is None:
-        return None
-    pool, kept = checked.pool, []
+    texts = [str(problem) for problem in problems]
+    kept = []
     for device in pool.devices:
         known = (refused or {}).get(device.name)
         if known is not None and known[0] == device:

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import logging
-import re
-import threading
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
-from dracore.errors import Conflict, DracoreError, KubeError
+from dracore.errors import DracoreError, KubeError
 from dracore.kube.backoff import Backoff
 from dracore.kube.client import KubeClient
 from dracore.kube.reflector import Reflector
 from dracore.kube.workqueue import Workers, WorkQueue
-from dracore.model.device import Device, NodeSelection, Pool
-from dracore.publish import names, wire
-from dracore.publish.desired import Desired, build
-from dracore.publish.features import used_by
+from dracore.model.device import Pool
+from dracore.publish import wire
+from dracore.publish.keeper import PoolKeeper
 from dracore.publish.owner import NoOwner, Owner, OwnerReference
-from dracore.publish.pacer import Pacer
-from dracore.publish.pack import Names
 from dracore.publish.probe import FeatureProbe
-from dracore.publish.status import Published, PublishObserver, PublishStatus
-from dracore.publish.validate import check_pool
+from dracore.publish.report import Report
+from dracore.publish.shaper import Shaper, node_selection
+from dracore.publish.status import PublishObserver, PublishStatus
 from dracore.publish.view import LIFETIME, SliceView
+from dracore.publish.wanted import Wanted
 from dracore.publish.writer import Held, Refused, SliceWriter
 
 Object: TypeAlias = dict[str, Any]
@@ -43,23 +39,7 @@ SETTLE = 0.02
 _PROBE, _VERSION, _ALL = "(features)", "(server version)", "(all)"
 """Keys of the work queue that are no pool's name."""
 
-_DEVICE_INDEX = re.compile(r"spec\.devices\[(\d+)\]")
 _log = logging.getLogger(__name__)
-
-
-@dataclass
-class _PoolState:
-    """What the worker knows of one pool."""
-
-    pacer: Pacer = field(default_factory=Pacer)
-    built_from: int = -1
-    desired: Desired | None = None
-    settled: Desired | None = None
-    generation: int = 0
-    published: datetime | None = None
-    problem: str = ""
-    texts: tuple[str, ...] = ()
-    refused: dict[str, tuple[Device, str]] = field(default_factory=dict)
 
 
 class Publisher:
@@ -98,17 +78,8 @@ class Publisher:
     ) -> None:
         self.driver = driver
         self._client = client
-        self._node_name = node_name
-        self._node = NodeSelection(node_name=node_name) if node_name else NodeSelection(all_nodes=True)
-        self._dense = dense
-        self._prepared = prepared
-        self._may_write = may_write
         self._observer = observer or PublishObserver()
-        self._only_pool = only_pool
         self._probe_interval = probe_interval
-        self._confirm_within = confirm_within
-        self._clock = clock
-        self._now = now
         self._reflector = Reflector(
             client,
             wire.PATH,
@@ -117,28 +88,47 @@ class Publisher:
             on_error=self._watch_failed,
             on_list=self._server_answers,
         )
-        self._view = SliceView(self._reflector, clock, confirm_within)
         if owner is None and node_name:
             owner = Owner("Node", node_name)
-        self._owner = OwnerReference(client, owner)
+        reference = OwnerReference(client, owner)
+        self._view = SliceView(self._reflector, clock, confirm_within)
         self._writer = SliceWriter(
             client,
             self._view,
             driver,
             owner.name if owner else "",
-            self._owner,
+            reference,
             may_write=may_write,
             wrote=lambda verb: self._observer.wrote(verb),
         )
-        self._probe = FeatureProbe(client, driver, only_pool or node_name or "probe", self._node)
+        self._wanted = Wanted()
+        self._report = Report(driver, self._writer, self._observer)
+        self._keeper = PoolKeeper(
+            driver,
+            self._wanted,
+            Shaper(
+                driver,
+                node_name,
+                only_pool=only_pool,
+                dense=dense,
+                prepared=prepared,
+                probe=FeatureProbe(
+                    client, driver, only_pool or node_name or "probe", node_selection(node_name)
+                ),
+                writer=self._writer,
+            ),
+            self._writer,
+            self._view,
+            reference,
+            self._report,
+            self._observer,
+            only_pool=only_pool,
+            confirm_within=confirm_within,
+            clock=clock,
+            now=now,
+        )
         self._queue: WorkQueue[str] = WorkQueue(backoff=lambda: Backoff(first=0.1, limit=60.0), clock=clock)
         self._workers = Workers(self._queue, self._work, name=f"publish {driver}")
-        self._lock = threading.Lock()
-        self._pools: dict[str, Pool] | None = None
-        self._version = 0
-        self._states: dict[str, _PoolState] = {}
-        self._strays: dict[str, Pacer] = {}
-        self._status = PublishStatus()
         self._server: Object | None = None
         self._list_problem = ""
 
@@ -161,21 +151,14 @@ class Publisher:
 
         Nothing is written, nor deleted, before the first call. A pool that is not named any more is deleted.
         """
-        with self._lock:
-            old = self._pools or {}
-            self._pools = {pool.name: pool for pool in pools}
-            self._version += 1
-            affected = {*old, *self._pools}
-        for name in affected:
-            self._queue.forget(name)
-            self._queue.add(name)
+        for name in self._wanted.replace(pools):
+            self._retry_now(name)
         # Slices of pools that nobody names any more, from before our start.
         self._queue.add(_ALL)
 
     def refresh(self) -> None:
         """Looks at everything anew: what is prepared has changed, or writing is allowed again."""
-        with self._lock:
-            self._version += 1
+        self._wanted.touch()
         self._queue.add(_ALL)
 
     def drain(self, timeout: float) -> bool:
@@ -184,8 +167,7 @@ class Publisher:
 
     def status(self) -> PublishStatus:
         """The last publish and what is not published as discovered. Thread-safe."""
-        with self._lock:
-            status, problem = self._status, self._list_problem
+        status, problem = self._report.status(), self._list_problem
         if problem and not self._reflector.synced.is_set():
             return PublishStatus(status.published, (*status.degradations, problem))
         return status
@@ -207,20 +189,12 @@ class Publisher:
 
     def _server_answers(self) -> None:
         """What failed while the server was away waits no longer."""
-        with self._lock:
-            failed = [
-                name for name in self._pools or () if name in self._states and self._states[name].problem
-            ]
-        for name in failed:
-            self._queue.forget(name)
-            self._queue.add(name)
+        for name in self._wanted.names().intersection(self._keeper.failing()):
+            self._retry_now(name)
 
-    def _queue_all(self) -> None:
-        with self._lock:
-            known = set(self._pools or ())
-        stored = {str(obj["spec"]["pool"]["name"]) for obj in self._view.list()}
-        for name in known | stored:
-            self._queue.add(name)
+    def _retry_now(self, name: str) -> None:
+        self._queue.forget(name)
+        self._queue.add(name)
 
     # --- the worker ---------------------------------------------------------------------------------
 
@@ -236,8 +210,8 @@ class Publisher:
                 self._check_version()
             elif key == _ALL:
                 self._queue_all()
-            else:
-                self._sync(key)
+            elif (again := self._keeper.sync(key)) is not None:
+                self._queue.add_after(key, again)
         except Held:
             self._queue.add_after(key, HELD_INTERVAL)
             return
@@ -253,11 +227,7 @@ class Publisher:
 
     def _failed(self, key: str, error: DracoreError) -> None:
         delay = self._queue.retry(key, limit=OWNER_INTERVAL if isinstance(error, NoOwner) else None)
-        state = self._states.get(key)
-        # A conflict is everyday life: the object was read again, the next attempt knows more.
-        if state is not None and not isinstance(error, Conflict):
-            state.problem = f"pool {key} is not published: {error}"
-            self._tell()
+        self._keeper.failed(key, error)
         self._observer.failed(key, str(error), delay)
         _log.warning("%s, %s: %s; next attempt in %.1f s", self.driver, key, error, delay)
 
@@ -270,167 +240,10 @@ class Publisher:
         self._queue_all()
 
     def _reprobe(self) -> None:
-        self._probe.forget()
-        self._writer.forget()
-        with self._lock:
-            self._version += 1
-        for state in self._states.values():
-            state.refused.clear()
+        self._keeper.forget()
         self._queue_all()
 
-    def _sync(self, name: str) -> None:
-        with self._lock:
-            pools, version = self._pools, self._version
-        if pools is None:
-            return
-        if not self._may_write():
-            raise Held("another instance of this driver publishes")
-        if name not in pools:
-            self._remove(name)
-            return
-        state = self._states.setdefault(name, _PoolState())
-        if state.built_from != version:
-            self._build(pools[name], state)
-            state.built_from = version
-        desired = state.desired
-        if desired is None:
-            self._tell()
-            return
-        plan = self._writer.plan(name, desired.specs, state.generation)
-        repair = state.settled is desired and plan.writes > 0
-        if repair:
-            if (wait := state.pacer.wait(self._clock())) > 0:
-                self._queue.add_after(name, wait)
-                return
-            if plan.create:
-                self._owner.forget()
-            _log.info("%s, pool %s: %d foreign changes to put right", self.driver, name, plan.writes)
-        try:
-            dropped = self._writer.apply(name, desired.specs, plan)
-        except Refused as error:
-            if not self._withhold(pools[name], state, error):
-                raise
+    def _queue_all(self) -> None:
+        stored = {str(obj["spec"]["pool"]["name"]) for obj in self._view.list()}
+        for name in self._wanted.names() | stored:
             self._queue.add(name)
-            return
-        # Without a write of this attempt, too: the answer to an earlier one may have been lost.
-        news = plan.writes > 0 or state.settled is not desired
-        state.settled, state.generation, state.problem = desired, plan.generation, ""
-        if news:
-            state.published = self._now()
-            self._observer.published(name, plan.generation, len(desired.specs))
-        if repair:
-            self._observer.repaired(name, plan.writes)
-        if self._view.unconfirmed():
-            # A slice that vanished before our watch had seen it makes no event: look once more.
-            self._queue.add_after(name, self._confirm_within * 1.02)
-        self._tell()
-        if dropped:
-            # The probe should have known: ask again, so that no device loses a taint that keeps it safe.
-            self._probe.forget()
-            with self._lock:
-                self._version += 1
-            self._queue.add(name)
-
-    def _remove(self, name: str) -> None:
-        """Deletes the slices of a pool that we do not have (any more)."""
-        gone = self._states.pop(name, None)
-        ours = not self._only_pool or name == self._only_pool
-        if ours and self._writer.stored(name):
-            # Ours from before is deleted at once; one that somebody makes again and again is not.
-            wait = 0.0 if gone else self._strays.setdefault(name, Pacer()).wait(self._clock())
-            if wait > 0:
-                self._queue.add_after(name, wait)
-                return
-            self._writer.delete_pool(name)
-        if gone is not None:
-            self._tell()
-
-    def _build(self, pool: Pool, state: _PoolState) -> None:
-        misplaced = self._misplaced(pool)
-        checked = check_pool(pool)
-        if misplaced or checked.pool is None:
-            state.desired = None
-            state.texts = (*([misplaced] if misplaced else ()), *map(str, checked.problems))
-            return
-        devices = {device.name: device for device in checked.pool.devices}
-        state.refused = {
-            name: (device, said)
-            for name, (device, said) in state.refused.items()
-            if devices.get(name) == device
-        }
-        needed = used_by(checked.pool)
-        before = state.desired
-        desired = build(
-            checked,
-            self._probe.support(needed) if needed else {},
-            self._node,
-            previous=before.layout if before else self._layout(pool.name),
-            dense=self._dense,
-            prepared={device for name, device in self._prepared() if name == pool.name},
-            refused=state.refused,
-        )
-        assert desired is not None
-        if before is not None and state.settled is before and desired.specs == before.specs:
-            state.settled = desired  # what stands is still what we want: a difference is a foreign one
-        state.desired, state.texts = desired, desired.texts
-
-    def _misplaced(self, pool: Pool) -> str:
-        if self._only_pool and pool.name != self._only_pool:
-            return f"pool {pool.name} is not published: this publisher is for the pool {self._only_pool}"
-        if self._node_name and pool.node not in (None, self._node):
-            return f"pool {pool.name} is not published: it lies on other nodes than {self._node_name}"
-        if not self._node_name and pool.node is None:
-            return f"pool {pool.name} is not published: it names no nodes"
-        if pool.driver != self.driver:
-            return f"pool {pool.name} is not published: it belongs to the driver {pool.driver}"
-        return ""
-
-    def _layout(self, pool: str) -> tuple[Names, ...]:
-        """How the slices on the server are laid out: what an earlier process of ours has published."""
-        stored = self._writer.stored(pool)
-        newest = max((int(obj["spec"]["pool"]["generation"]) for obj in stored), default=0)
-        found: dict[int, Names] = {}
-        for obj in stored:
-            of_pool = obj["spec"]["pool"]
-            index = names.index_of(obj["metadata"]["name"], int(of_pool["resourceSliceCount"]))
-            if index is not None and int(of_pool["generation"]) == newest:
-                found[index] = wire.names_in(obj["spec"])
-        return tuple(found.get(index, Names()) for index in range(max(found, default=-1) + 1))
-
-    def _withhold(self, pool: Pool, state: _PoolState, refused: Refused) -> bool:
-        """Leaves out the devices that the server's refusal names; False where it names none."""
-        assert state.desired is not None
-        layout = state.desired.layout[refused.index].devices
-        devices = {device.name: device for device in pool.devices}
-        named = {int(index) for index in _DEVICE_INDEX.findall(refused.error.what)}
-        bad = [layout[index] for index in named if index < len(layout)]
-        for name in bad:
-            state.refused[name] = (devices[name], refused.error.what)
-        state.built_from = -1
-        return bool(bad)
-
-    def _tell(self) -> None:
-        """Makes the status anew and tells the observer what is new in it."""
-        texts: dict[str, None] = {}
-        for name, state in sorted(self._states.items()):
-            texts.update(dict.fromkeys(state.texts))
-            if state.desired is not None:
-                texts.update(dict.fromkeys(self._writer.adopted_texts(name, state.desired.specs)))
-            if state.problem:
-                texts[state.problem] = None
-        wanted = [state for state in self._states.values() if state.desired is not None]
-        times = [state.published for state in wanted if state.published is not None]
-        published = None
-        if times and len(times) == len(wanted):
-            slices = sum(len(state.desired.specs) for state in wanted if state.desired is not None)
-            published = Published(max(times), max(state.generation for state in wanted), slices)
-        with self._lock:
-            before = self._status.degradations
-            self._status = PublishStatus(published, tuple(texts))
-        for text in texts:
-            if text not in before:
-                _log.warning("%s: %s", self.driver, text)
-                self._observer.degraded(text)
-        for text in before:
-            if text not in texts:
-                self._observer.recovered(text)

@@ -71,6 +71,11 @@ class SliceWriter:
         self._writing = threading.Lock()
         self._adopted: dict[tuple[str, int], _Adopted] = {}
 
+    def check_allowed(self) -> None:
+        """:raises Held: `may_write` says no."""
+        if not self._may_write():
+            raise Held("another instance of this driver publishes")
+
     def stored(self, pool: str) -> list[Object]:
         """The slices of a pool that stand on the server."""
         return [obj for obj in self._view.list() if obj["spec"]["pool"]["name"] == pool]
@@ -138,8 +143,7 @@ class SliceWriter:
     @contextmanager
     def _allowed(self) -> Iterator[None]:
         with self._writing:
-            if not self._may_write():
-                raise Held("another instance of this driver publishes")
+            self.check_allowed()
             yield
 
     def _delete(self, obj: Object) -> None:

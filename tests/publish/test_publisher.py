@@ -398,7 +398,7 @@ def test_a_fight_is_paced(api, gpus):
     publisher.update([api.pool(*gpus(1))])
     settled(publisher, recorder)
     waits = []
-    pacer = publisher._states[api.node].pacer
+    pacer = publisher._keeper._states[api.node].pacer
     original = pacer.wait
     pacer.wait = lambda now: waits.append(original(now)) or waits[-1]
     for count in range(1, 5):

@@ -14,6 +14,7 @@ from dracore.errors import Conflict, KubeError, NotFound
 from dracore.kube.backoff import Backoff
 from dracore.model.device import Device
 from dracore.publish import publisher as publisher_module
+from dracore.publish import shaper as shaper_module
 from dracore.publish.wire import PATH
 
 SLICES = {"resource": "resourceslices"}
@@ -347,7 +348,7 @@ def test_what_failed_while_the_server_was_away_is_written_when_it_is_back(embedd
 def test_a_defect_while_publishing_is_said_and_tried_again(embedded, gpus, monkeypatch):
     api = embedded()
     publisher, recorder = api.publisher()
-    monkeypatch.setattr(publisher_module, "check_pool", lambda pool: 1 / 0)
+    monkeypatch.setattr(shaper_module, "check_pool", lambda pool: 1 / 0)
     publisher.update([api.pool(*gpus(1))])
     recorder.wait(lambda: bool(recorder.degradations))
     assert "a defect of dracore: ZeroDivisionError" in publisher.status().degradations[0]
