@@ -110,12 +110,13 @@ class Cdi:
         if removed:
             self._sync_directory()
 
-    def sweep(self, known: Callable[[], Collection[str]]) -> list[str]:
-        """Removes the files of claims that nobody knows, and what crashed writers left; answers their names.
+    def orphans(self, known: Callable[[], Collection[str]]) -> list[str]:
+        """The names of files of claims that nobody knows; nothing is changed.
 
         :param known: the uids of all claims in the journal. Asked after the directory is read, so that a
-            claim which another instance prepares meanwhile is known. Files of others are never touched:
+            claim which another instance prepares meanwhile is known. Files of others are never named:
             NVIDIA's own driver uses the same kind, another dracore driver the same beginning of the name.
+        :raises CdiError: the directory cannot be read.
         """
         try:
             names = sorted(os.listdir(self.directory))
@@ -127,13 +128,17 @@ class Cdi:
         if not found:
             return []
         uids = known()
-        orphans = [
+        return [
             name
             for name, match in found
             if match["uid"] not in uids
             and match["uid"] + (match["number"] or "") not in uids
             and self._is_ours(name, match)
         ]
+
+    def sweep(self, known: Callable[[], Collection[str]]) -> list[str]:
+        """Removes the :meth:`orphans`, and with them what crashed writers left; answers their names."""
+        orphans = self.orphans(known)
         self.remove(orphans)
         return orphans
 
