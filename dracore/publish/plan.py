@@ -28,7 +28,9 @@ class Plan:
         return len(self.delete) + len(self.update) + len(self.create)
 
 
-def make_plan(count: int, stored: Sequence[Object], same: Same, last_generation: int = 0) -> Plan:
+def make_plan(
+    count: int, stored: Sequence[Object], same: Same, last_generation: int = 0, spent: int = 0
+) -> Plan:
     """Compares the `stored` slices of one pool with `count` desired ones.
 
     Consumers take the slices of a pool's highest generation, and the pool only when all
@@ -38,14 +40,15 @@ def make_plan(count: int, stored: Sequence[Object], same: Same, last_generation:
     written (KEP-4381).
 
     :param last_generation: the highest one that we know of, where the slices themselves may be gone.
+    :param spent: up to this generation there may be slices of other content that `stored` does not show.
     """
     matched, obsolete = _match(count, stored)
-    generation = max([last_generation, *(_generation(obj) for obj in stored)])
+    generation = max([last_generation, spent, *(_generation(obj) for obj in stored)])
     current = {index: obj for index, obj in matched.items() if _generation(obj) == generation}
     changed = [index for index, obj in current.items() if not same(index, obj)]
     gaps = count - len(current)
     counts_agree = all(_count(obj) == count for obj in stored if _generation(obj) == generation)
-    may_stay = generation > 0 and counts_agree and (not changed or (len(changed) == 1 and not gaps))
+    may_stay = generation > spent and counts_agree and (not changed or (len(changed) == 1 and not gaps))
     if not may_stay:
         generation += 1
     update = tuple(

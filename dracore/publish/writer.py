@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from dracore.errors import Conflict, DracoreError, Invalid, NotFound
+from dracore.errors import Conflict, DracoreError, Invalid, NotFound, Unreachable
 from dracore.kube.client import KubeClient
 from dracore.publish import names, wire
 from dracore.publish.features import gates_of
@@ -43,6 +43,14 @@ class _Adopted:
     text: str
 
 
+@dataclass(frozen=True)
+class _Unanswered:
+    """A creation whose answer was lost. The slice may stand, or come to stand, unseen by us."""
+
+    generation: int
+    specs: tuple[Object, ...]
+
+
 class SliceWriter:
     """Writes the slices of one driver and owner; used by one thread.
 
@@ -70,6 +78,7 @@ class SliceWriter:
         self._wrote = wrote
         self._writing = threading.Lock()
         self._adopted: dict[tuple[str, int], _Adopted] = {}
+        self._unanswered: dict[str, _Unanswered] = {}
 
     def check_allowed(self) -> None:
         """:raises Held: `may_write` says no."""
@@ -93,7 +102,10 @@ class SliceWriter:
                 and wire.same_content(adopted.stored, obj["spec"])
             )
 
-        return make_plan(len(specs), self.stored(pool), same, last_generation)
+        lost = self._unanswered.get(pool)
+        # With other content beside it, in its generation, it would make a mixture that looks complete.
+        spent = lost.generation if lost is not None and lost.specs != tuple(specs) else 0
+        return make_plan(len(specs), self.stored(pool), same, last_generation, spent)
 
     def apply(self, pool: str, specs: Sequence[Object], plan: Plan) -> bool:
         """Carries out a plan; True where the server stored less than was sent.
@@ -201,6 +213,9 @@ class SliceWriter:
                 stored = self._client.create(wire.PATH, body, timeout=WRITE_TIMEOUT)
         except Invalid as error:
             raise Refused(index, error) from error
+        except Unreachable:
+            self._unanswered[pool] = _Unanswered(generation, tuple(specs))
+            raise
         self._wrote("create")
         return self._stored(pool, specs, index, stored)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -71,6 +72,14 @@ class Recorder(PublishObserver):
     def wait(self, predicate: Callable[[], bool], timeout: float = PATIENCE) -> None:
         with self.condition:
             assert self.condition.wait_for(predicate, timeout), vars(self)
+
+    def poll(self, predicate: Callable[[], bool], timeout: float = PATIENCE) -> None:
+        """For what shows on the server only: looks again at every note, and now and then."""
+        deadline = time.monotonic() + timeout
+        while not predicate():
+            assert time.monotonic() < deadline, vars(self)
+            with self.condition:
+                self.condition.wait(0.05)
 
     def counted(self) -> Counter[str]:
         return Counter(self.writes)

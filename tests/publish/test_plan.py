@@ -13,8 +13,8 @@ def stored(index, content, generation, count, *, of=None, tag="a"):
     return {"metadata": {"name": name}, "spec": {"pool": pool, "content": content}}
 
 
-def planned(desired, objects, last=0):
-    return make_plan(len(desired), objects, lambda i, obj: obj["spec"]["content"] == desired[i], last)
+def planned(desired, objects, last=0, spent=0):
+    return make_plan(len(desired), objects, lambda i, obj: obj["spec"]["content"] == desired[i], last, spent)
 
 
 def summary(plan):
@@ -44,6 +44,13 @@ def test_two_changes_are_a_new_generation_in_which_everything_is_written():
 def test_a_gap_is_filled_at_the_same_generation():
     assert summary(planned("abc", standing("abc")[:2])) == (4, 0, [], [2])
     assert summary(planned("abc", [], last=4)) == (4, 0, [], [0, 1, 2])
+
+
+def test_no_slice_is_added_to_a_generation_that_others_may_stand_in_unseen():
+    assert summary(planned("ab", [], spent=4)) == (5, 0, [], [0, 1])
+    assert summary(planned("ab", standing("a", 4), spent=4)) == (5, 0, [0], [1])
+    assert summary(planned("aX", standing("ab"), spent=4)) == (5, 0, [0, 1], [])
+    assert summary(planned("aX", standing("ab"), spent=3)) == (4, 0, [1], [])
 
 
 def test_a_gap_and_a_change_are_a_new_generation():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from dataclasses import replace
 
 import pytest
@@ -22,15 +21,6 @@ def tainted(device, effect="NoSchedule", key="example.com/lost"):
 
 def settled(publisher, recorder, times=1):
     recorder.wait(lambda: len(recorder.publications) >= times)
-
-
-def wait_for(recorder, predicate):
-    """For what shows on the server only: looks again at every note of the recorder, and now and then."""
-    deadline = time.monotonic() + 20
-    while not predicate():
-        assert time.monotonic() < deadline, vars(recorder)
-        with recorder.condition:
-            recorder.condition.wait(0.05)
 
 
 def ident(obj):
@@ -330,7 +320,7 @@ def test_a_wipe_as_the_kubelet_does_it(api, gpus):
     settled(publisher, recorder)
     selector = f"spec.driver={api.driver},spec.nodeName={api.node}"
     api.client.delete_collection(PATH, params={"fieldSelector": selector})
-    wait_for(recorder, lambda: len(api.devices()) == 300)
+    recorder.poll(lambda: len(api.devices()) == 300)
     assert recorder.counted()["update"] == 0
     assert {obj["spec"]["pool"]["resourceSliceCount"] for obj in api.slices()} == {3}
     assert len({obj["spec"]["pool"]["generation"] for obj in api.slices()}) == 1
@@ -465,7 +455,7 @@ def test_a_handover_between_two_writes(api, gpus):
     publisher, recorder = api.publisher(may_write=lambda: next(allowed, False))
     publisher.update([api.pool(*gpus(500))])
     recorder.wait(lambda: len(recorder.writes) == 2)
-    wait_for(recorder, lambda: next(allowed, "asked") == "asked")
+    recorder.poll(lambda: next(allowed, "asked") == "asked")
     assert recorder.writes == ["create", "create"]
     assert len(api.slices()) == 2
     successor, recorder = api.publisher()
