@@ -1,7 +1,12 @@
 """Locks on claims and keys: between threads, and between the processes that share a plugin folder.
 
 Order: first the claim's, then one key at a time, only for the length of one hold or release. A dead process
-holds no lock. File names are hashes, so any key makes a valid one.
+holds no lock.
+
+Each name has one byte of one file, found by its hash, and the lock is an open-file-description lock on that
+byte: nothing is created or removed for a claim, and unlike a process's own record locks it belongs to the one
+descriptor that took it, so that two engines of one process exclude each other too. That two names meet at one
+byte (of 2**62) would only make one wait for the other.
 """
 
 from __future__ import annotations
@@ -11,6 +16,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,8 +27,12 @@ from dracore.errors import Busy, JournalError
 
 Sort: TypeAlias = Literal["claim", "key"]
 
+FILE = "claims.lock"
+"""In the plugin folder; always empty."""
+
 _FIRST_LOOK, _LONGEST_LOOK = 0.002, 0.05
-"""Seconds between two tries while another process holds a lock (there is no flock with a timeout)."""
+"""Seconds between two tries while another process holds a lock (there is no such lock with a timeout)."""
+_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 def digest(name: str) -> str:
@@ -45,7 +55,7 @@ class Lock:
 
     def __init__(self, locks: Locks, sort: Sort, hashed: str) -> None:
         self._locks = locks
-        self._name = f"{sort}-{hashed}.lock"
+        self._name = f"{sort}-{hashed}"
         self._local: _Local | None = None
         self._file = -1
 
@@ -54,7 +64,10 @@ class Lock:
         return self._file >= 0
 
     def acquire(self, timeout: float) -> bool:
-        """Waits at most `timeout` seconds; 0 only tries."""
+        """Waits at most `timeout` seconds; 0 only tries.
+
+        :raises JournalError: the plugin folder cannot be used.
+        """
         assert not self.held
         end = time.monotonic() + timeout
         local = self._locks.enter(self._name)
@@ -62,7 +75,7 @@ class Lock:
             self._locks.leave(self._name)
             return False
         try:
-            self._file = self._locks.lock_file(self._name, end)
+            self._file = self._locks.lock_byte(self._name, end)
         finally:
             if self._file < 0:
                 local.lock.release()
@@ -75,13 +88,9 @@ class Lock:
         if not self.held:
             return
         file, self._file = self._file, -1
-        # The file goes while it is locked: who waits for it sees that and opens a new one. So the folder
-        # holds the locks that are held, and what dead processes left.
-        with contextlib.suppress(OSError):
-            os.unlink(self._locks.folder / self._name)
         # Explicitly: a descriptor that a forked child inherited would keep the lock.
         with contextlib.suppress(OSError):
-            fcntl.flock(file, fcntl.LOCK_UN)
+            fcntl.fcntl(file, fcntl.F_OFD_SETLK, _record(fcntl.F_UNLCK, 0, 0))
         os.close(file)
         assert self._local is not None
         self._local.lock.release()
@@ -93,10 +102,9 @@ class Locks:
     """All locks of one plugin folder."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder / "locks"
+        self._path = str(folder / FILE)
         self._mutex = threading.Lock()
         self._locals: dict[str, _Local] = {}
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o750)
 
     def claim(self, uid: str) -> Lock:
         return Lock(self, "claim", digest(uid))
@@ -123,25 +131,8 @@ class Locks:
             lock.release()
 
     def sweep(self) -> int:
-        """Removes lock files that nobody holds; answers how many."""
-        removed = 0
-        with contextlib.suppress(OSError):
-            for entry in os.scandir(self.folder):
-                if not entry.name.startswith(("claim-", "key-")) or not entry.name.endswith(".lock"):
-                    continue
-                with self._mutex:
-                    if entry.name in self._locals:
-                        continue
-                    with contextlib.suppress(OSError):
-                        file = os.open(entry.path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-                        try:
-                            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                            if os.fstat(file).st_nlink:
-                                os.unlink(entry.path)
-                                removed += 1
-                        finally:
-                            os.close(file)
-        return removed
+        """Nothing is left to remove: a byte is not a file."""
+        return 0
 
     # --- for Lock -----------------------------------------------------------------------------------
 
@@ -160,34 +151,52 @@ class Locks:
             if not local.users:
                 del self._locals[name]
 
-    def lock_file(self, name: str, end: float) -> int:
-        """A locked descriptor, or -1 when `end` (monotonic) came first."""
-        path = self.folder / name
+    def lock_byte(self, name: str, end: float) -> int:
+        """A descriptor that has the name's byte locked, or -1 when `end` (monotonic) came first."""
+        file = self._open()
+        record = _record(fcntl.F_WRLCK, _byte_of(name), 1)
         pause = _FIRST_LOOK
-        while True:
-            try:
-                file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-            except OSError as error:
-                gone = error.errno == errno.ENOENT
-                raise JournalError(
-                    f"cannot lock: {error.strerror}",
-                    where=str(path),
-                    fix="the plugin folder was removed: restart the driver"
-                    if gone
-                    else "check space and permissions of that folder",
-                ) from error
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if os.fstat(file).st_nlink:
+        try:
+            while True:
+                try:
+                    fcntl.fcntl(file, fcntl.F_OFD_SETLK, record)
                     return file
-                os.close(file)  # its last holder removed it: the name is another file now
-            except BlockingIOError:
-                os.close(file)
+                except OSError as error:
+                    if error.errno not in (errno.EAGAIN, errno.EACCES):
+                        raise self._cannot(error) from error
                 left = end - time.monotonic()
                 if left <= 0:
+                    os.close(file)
                     return -1
                 time.sleep(min(pause, left))
                 pause = min(pause * 2, _LONGEST_LOOK)
-            except BaseException:
-                os.close(file)
-                raise
+        except BaseException:
+            os.close(file)
+            raise
+
+    def _open(self) -> int:
+        # By its name each time: who finds it removed makes it anew, and others find that one.
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                return os.open(self._path, _FLAGS, 0o600)
+            # Somebody removed the plugin folder; between the threads of this process all is as it was.
+            os.makedirs(os.path.dirname(self._path), mode=0o750, exist_ok=True)
+            return os.open(self._path, _FLAGS, 0o600)
+        except OSError as error:
+            raise self._cannot(error) from error
+
+    def _cannot(self, error: OSError) -> JournalError:
+        return JournalError(
+            f"cannot lock: {error.strerror}",
+            where=self._path,
+            fix="check space and permissions of that folder",
+        )
+
+
+def _byte_of(name: str) -> int:
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") >> 2
+
+
+def _record(sort: int, start: int, length: int) -> bytes:
+    """``struct flock``: type, whence, start, length (0: to the end), pid (0 for such a lock)."""
+    return struct.pack("hhqqi4x", sort, os.SEEK_SET, start, length, 0)

@@ -45,13 +45,11 @@ class TestCdi:
             path.write_text("theirs")
         (world.plugin_folder / "claims" / "dead").mkdir(parents=True)
         (world.plugin_folder / "effects" / "0123").mkdir(parents=True)
-        (world.plugin_folder / "locks" / "claim-dead.lock").write_text("")
-        theirs = world.plugin_folder / "locks" / "README"
+        theirs = world.plugin_folder / "README"
         theirs.write_text("")
         world, engine, done = restart(world, started)
         assert sorted(done.swept) == sorted([f"dracore-test.example.com-{uid}.json", "dead", "0123"])
         assert all(path.exists() for path in (*foreign, theirs))
-        assert not (world.plugin_folder / "locks" / "claim-dead.lock").exists()
         assert "dracore-test.example.com-c1.json" in world.cdi_files()
         engine.close()
 
