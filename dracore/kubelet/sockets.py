@@ -75,7 +75,15 @@ class SocketServer:
                 "the socket cannot be bound", where=f"{self._what} {self.path}", fix="look at its folder"
             ) from error
         server.start()
-        found = os.lstat(self._hidden)
+        try:
+            found = os.lstat(self._hidden)
+        except OSError as error:
+            server.stop(None)
+            raise SocketError(
+                f"the socket was removed while it was made: {error.strerror}",
+                where=f"{self._what} {self.path}",
+                fix="it is made again as soon as its folder stays",
+            ) from error
         self._inode = (found.st_dev, found.st_ino)
         self._server = server
 

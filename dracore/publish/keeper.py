@@ -12,7 +12,6 @@ from dracore.model.device import Pool
 from dracore.publish.desired import Desired
 from dracore.publish.owner import OwnerReference
 from dracore.publish.pacer import Pacer
-from dracore.publish.plan import Plan
 from dracore.publish.report import Report
 from dracore.publish.shaper import Shaper
 from dracore.publish.state import PoolState
@@ -100,10 +99,16 @@ class PoolKeeper:
             if not self._shaper.withhold(pool, state, error):
                 raise
             return 0.0
-        self._stands(pool.name, state, desired, plan)
+        # News also without a write of this attempt: the answer to an earlier one may have been lost.
+        news = plan.writes > 0 or state.settled is not desired
+        state.settled, state.generation, state.problem = desired, plan.generation, ""
+        if news:
+            state.published = self._now()
+        self._tell()  # before anybody is told of the publish, so that who looks then sees it
+        if news:
+            self._observer.published(pool.name, plan.generation, len(desired.specs))
         if repair:
             self._observer.repaired(pool.name, plan.writes)
-        self._tell()
         if dropped:
             # The probe should have known: ask again, so that no device loses a taint that keeps it safe.
             self._shaper.probe_again()
@@ -111,14 +116,6 @@ class PoolKeeper:
             return 0.0
         # A slice that vanished before our watch had seen it makes no event: look once more.
         return self._confirm_within * 1.02 if self._view.unconfirmed() else None
-
-    def _stands(self, name: str, state: PoolState, desired: Desired, plan: Plan) -> None:
-        # News also without a write of this attempt: the answer to an earlier one may have been lost.
-        news = plan.writes > 0 or state.settled is not desired
-        state.settled, state.generation, state.problem = desired, plan.generation, ""
-        if news:
-            state.published = self._now()
-            self._observer.published(name, plan.generation, len(desired.specs))
 
     def _remove(self, name: str) -> float | None:
         """Deletes the slices of a pool that we do not have (any more)."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import stat
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -147,3 +150,41 @@ def test_dead_instances_are_swept_and_live_ones_stay(folder: Path, bind: Callabl
     assert not any(path.exists() for path in dead)
     assert all(path.exists() for path in kept)
     assert removed.index(dead[0]) < removed.index(dead[4]), "the registration goes first"
+
+
+def test_a_folder_that_is_removed_while_a_socket_is_made_in_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error of the day, said and tried again: the thread that watches the sockets lives on."""
+    home = folder / "home"
+    make = sockets.grpc.server
+
+    def serve(pool: Executor) -> Any:
+        server = make(pool)
+        start = server.start
+
+        def removed_then_started() -> None:
+            shutil.rmtree(home)
+            start()
+
+        server.start = removed_then_started
+        return server
+
+    with ThreadPoolExecutor(1) as pool:
+        monkeypatch.setattr(sockets.grpc, "server", serve)
+        server = sockets.SocketServer(home / "s.sock", [], pool, what="a socket")
+        with pytest.raises(SocketError, match="removed while it was made"):
+            server.start()
+        monkeypatch.undo()
+        server.start()
+        assert sockets.liveness(home / "s.sock") == "live"
+        monkeypatch.setattr(sockets.grpc, "server", serve)
+        shutil.rmtree(home)
+        home.mkdir()
+        with pytest.raises(SocketError, match="removed while it was made"):
+            server.repair()
+        monkeypatch.undo()
+        home.mkdir()
+        assert server.repair()
+        assert sockets.liveness(home / "s.sock") == "live"
+        server.stop()
