@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from dracore.observe.metrics import Metrics
 from dracore.plugins import Plugins
 from dracore.prepare import Engine, Instances, Journal, Reconciler
 from dracore.prepare.ports import Admission
+from dracore.prepare.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from dracore.kube.client import KubeClient
@@ -40,11 +42,6 @@ if TYPE_CHECKING:
 
 PLUGINS_SECONDS = 10.0
 """How long recovery waits for the first start of the plugins, whose sessions it needs; then it goes on."""
-
-DISPLACED = (
-    "the journal was moved or deleted under the running process: what it prepares now will be unknown after "
-    "its end; put the file back or restart dracore"
-)
 
 _log = structlog.get_logger(__name__)
 
@@ -87,6 +84,7 @@ class DriverNode:
         self._instances: Instances | None = None
         self._reconciler: Reconciler | None = None
         self._publisher: Publisher | None = None
+        self._unknown: list[str] = []
         self._unsubscribe: Callable[[], None] | None = None
         self.endpoint = DriverEndpoint(
             name,
@@ -167,6 +165,7 @@ class DriverNode:
         ):
             time.sleep(0.005)
         done = self.engine.recover()
+        self._unknown = done.unknown
         if self.inventory.drifted():  # recovery has looked at what was in doubt
             self.inventory.refresh()
         if done.released or done.rewritten or done.swept:
@@ -215,9 +214,7 @@ class DriverNode:
     def check(self) -> list[str]:
         """What makes this driver unfit, by really asking; empty: nothing."""
         found = self.endpoint.check()
-        if self._journal is not None and self._journal.displaced():
-            found.append(f"{self.name}: {DISPLACED}")
-        return found
+        return found + [f"{self.name}: {text}" for text in self._journal_problems()]
 
     def drain(self) -> None:
         """Answers what runs; then the kubelet is told to go."""
@@ -271,7 +268,17 @@ class DriverNode:
         return bool(self.endpoint.registration.state.registered)
 
     def publishes(self) -> bool:
-        return self._instances is not None and self._instances.is_publisher()
+        try:
+            return self._instances is not None and self._instances.is_publisher()
+        except DracoreError:
+            return False  # nobody knows; `degradations` says why
+
+    def snapshot(self) -> Snapshot:
+        """What the journal says now; nothing where it cannot be read, which `degradations` says."""
+        try:
+            return self.engine.snapshot()
+        except DracoreError:
+            return Snapshot((), ())
 
     def pools(self) -> Sequence[Pool]:
         return self.inventory.pools()
@@ -299,14 +306,22 @@ class DriverNode:
             )
         if self.endpoint.problem:
             found.append(self.endpoint.problem)
-        if self._journal is not None and self._journal.displaced():
-            found.append(DISPLACED)
+        found += self._journal_problems()
+        found += self._unknown
         status = self.publish_status()
         return found + list(status.degradations if status else ())
 
+    def _journal_problems(self) -> list[str]:
+        if self._journal is None:
+            return []
+        with contextlib.suppress(DracoreError):  # it is remembered as the journal's problem
+            self._journal.read(lambda tx: tx.meta("boot"))
+        problem = self._journal.look()
+        return [problem] if problem else []
+
     def _prepared(self) -> list[tuple[str, str, str]]:
         """Plugin, pool and device of everything that claims have."""
-        claims = self.engine.snapshot().claims
+        claims = self.engine.snapshot().claims  # what cannot be read must not count as nothing
         return [(device.plugin, device.pool, device.device) for claim in claims for device in claim.devices]
 
     def _drifted(self) -> dict[tuple[str, str], str]:

@@ -157,7 +157,7 @@ class NodePlugin:
         """What ``dracore status -o json`` shows."""
         plugins = self._hooks.current
         states = {plugin.plugin: plugin for driver in self.drivers for plugin in driver.inventory.status()}
-        snapshots = [driver.engine.snapshot() for driver in self.drivers]
+        snapshots = [driver.snapshot() for driver in self.drivers]
         effects = [effect for snapshot in snapshots for effect in snapshot.effects]
         simulation = self.loaded.configuration.simulation
         return {
@@ -215,7 +215,7 @@ class NodePlugin:
         states = [
             claim
             for driver in self.drivers
-            for claim in status.claims_json(c for c in driver.engine.snapshot().claims if c.ref.uid == uid)
+            for claim in status.claims_json(c for c in driver.snapshot().claims if c.ref.uid == uid)
         ]
         return {"uid": uid, "claims": states, "entries": sorted(entries, key=lambda entry: entry["at"])}
 

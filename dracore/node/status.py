@@ -102,7 +102,7 @@ def samples(drivers: Sequence[DriverNode]) -> Iterable[Sample]:
         yield Sample("registered", (name,), float(bool(driver.registered)))
         yield Sample("devices", (name,), sum(len(pool.devices) for pool in driver.pools()))
         yield Sample("degradations", (name,), len(driver.degradations()))
-        snapshot = driver.engine.snapshot()
+        snapshot = driver.snapshot()
         for state in ("preparing", "waiting", "prepared", "releasing"):
             count = sum(claim.state == state for claim in snapshot.claims)
             yield Sample("claims", (name, state), count)

@@ -39,6 +39,8 @@ COUNTERS = {
         Spec("publish_repairs_total", "Slices of ours that somebody changed, put right again", ("driver",)),
         Spec("drift_total", "Changes to the node that somebody else undid, as probes found", ("driver",)),
         Spec("journal_damaged_total", "Journals that were set aside because they were damaged", ("driver",)),
+        Spec("journal_lost_total", "Starts that found no journal where one had been made", ("driver",)),
+        Spec("journal_restored_total", "Journals put back after somebody moved or deleted them", ("driver",)),
         Spec("journal_errors_total", "Failures that could not even be written down", ("driver",)),
         Spec("events_total", "Kubernetes events emitted, by reason", ("driver", "reason")),
     )

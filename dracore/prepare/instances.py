@@ -177,13 +177,21 @@ class Instances:
     # --- the loop -----------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        said = ""
         while not self._stopping.is_set():
             try:
+                self._journal.look()
                 with self._mutex:
+                    self._keep_locks()
                     self._step()
-            except Exception:  # noqa: BLE001
+                said = ""
+            except Exception as error:  # noqa: BLE001
                 # A journal that cannot be read now: whoever asks is_publisher() hears of it.
-                _log.exception("looking at the instances failed")
+                if not isinstance(error, DracoreError):
+                    _log.exception("looking at the instances failed")
+                elif str(error) != said:
+                    said = str(error)
+                    _log.error("it is not known which instance publishes: %s", said)
             self._wake.wait(self._look)
             self._wake.clear()
 
@@ -208,6 +216,15 @@ class Instances:
         if publisher != self._was_publisher:
             self._was_publisher = publisher
             self._on_change(publisher)
+
+    def _keep_locks(self) -> None:
+        """Locks on files that somebody removed are seen by nobody else: they are taken anew."""
+        if self._publisher >= 0 and not _is_at(self._publisher, self._folder / "publisher.lock"):
+            self._let_go()
+        if self._file >= 0 and not _is_at(self._file, self._path(self.id)):
+            file = self._lock_own(time.monotonic())
+            os.close(self._file)
+            self._file = file
 
     def _try_publisher(self) -> None:
         file = os.open(self._folder / "publisher.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -285,6 +302,15 @@ class Instances:
                         os.unlink(self._path(instance.id))
                 finally:
                     os.close(file)
+
+
+def _is_at(file: int, path: Path) -> bool:
+    """Whether an open file is the one of that name."""
+    try:
+        there = path.stat()
+    except OSError:
+        return False
+    return os.path.samestat(os.fstat(file), there)
 
 
 def _unlock(file: int) -> None:

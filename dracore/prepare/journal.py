@@ -8,7 +8,6 @@ work runs from its begin to its commit without leaving the database.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import sqlite3
 import threading
@@ -19,8 +18,9 @@ from typing import Any, Generic, TypeVar
 
 from dracore.errors import DracoreError, JournalError
 from dracore.model.seam import Seam, no_seam
-from dracore.prepare import salvage, schema
+from dracore.prepare import restore, salvage, schema, storage
 from dracore.prepare.ports import Clock, Reports, Silent, SystemClock
+from dracore.prepare.storage import cannot
 from dracore.prepare.transaction import Tx
 
 T = TypeVar("T")
@@ -28,6 +28,8 @@ T = TypeVar("T")
 FILE = "journal.db"
 BUSY_TIMEOUT = 5.0
 """Seconds that a commit waits for another process's; theirs take milliseconds."""
+IMPATIENT = 0.2
+"""The same after a wait that was in vain, until one succeeds: the waits of one call must not add up."""
 WAL_LIMIT = 4 * 1024 * 1024
 """Bytes that the write-ahead log keeps after it has been emptied."""
 
@@ -62,26 +64,36 @@ class Journal:
         *,
         seam: Seam,
         clock: Clock,
+        reports: Reports,
         salvaged: salvage.Salvaged | None,
         fresh: bool,
+        lost: bool,
     ) -> None:
         self.path = path
         self.salvaged = salvaged
         """What was saved of a damaged journal, when this one replaced it."""
         self.fresh = fresh
         """No journal was there, or a damaged one: claims may be on the node that it does not know."""
+        self.lost = lost
+        """No journal was there, although one had been made here."""
+        self.problem = ""
+        """Why it cannot be used now: it is damaged, or not in its place and cannot be put back."""
         self._writer = writer
         self._reader = reader
         self._guard = guard
         self._seam = seam
         self._clock = clock
+        self._reports = reports
         self._writing = threading.Lock()
         self._reading = threading.Lock()
         self._queue: deque[_Work[Any]] = deque()
         self._pid = os.getpid()
         self._closed = False
-        found = path.stat()
-        self._place = (found.st_dev, found.st_ino)
+        self._impatient = False
+        self._damaged = False
+        self._place = (0, 0)
+        self._size = 0
+        self._settle()
 
     @classmethod
     def open(
@@ -105,25 +117,27 @@ class Journal:
         saved = None
         guard = -1
         try:
-            _make_folder(folder)
-            guard = _open_guard(folder / "journal.lock")
-            fresh = not path.exists() or path.stat().st_size == 0
-            damage = None if fresh else _look(path)
+            storage.make_folder(folder)
+            guard = storage.open_guard(folder / "journal.lock")
+            damage = storage.damage_of(path, guard)
+            fresh = damage is not None or not path.exists() or path.stat().st_size == 0
             if damage:
-                aside = _set_aside(path, guard, damage, clock)
+                aside = storage.set_aside(path, guard, damage.text, clock)
                 saved = salvage.read(aside, damage)
-                fresh = True
             writer = _connect(path)
             try:
                 writer.execute("PRAGMA journal_mode = WAL")
                 schema.bring_up(writer)
                 if saved:
                     salvage.write(writer, saved)
-                _sync_folder(folder)
-                reader = _connect(path)
+                restore.mark(writer)
+                storage.sync_folder(folder)
+                reader = _connect_to_read(path)
             except BaseException:
                 writer.close()
                 raise
+            lost = fresh and saved is None and storage.was_made(guard)
+            storage.mark_made(guard)
         except BaseException as error:
             if guard >= 0:
                 os.close(guard)
@@ -131,20 +145,39 @@ class Journal:
                 error.where = error.where or str(path)
                 raise
             if isinstance(error, (sqlite3.Error, OSError)):
-                raise _cannot("open", path, error) from error
+                raise cannot("open", path, error) from error
             raise
         if saved:
             reports.event("JournalDamaged", saved.summary())
             reports.count("journal_damaged_total")
-        return cls(writer, reader, guard, path, seam=seam, clock=clock, salvaged=saved, fresh=fresh)
+        return cls(
+            writer,
+            reader,
+            guard,
+            path,
+            seam=seam,
+            clock=clock,
+            reports=reports,
+            salvaged=saved,
+            fresh=fresh,
+            lost=lost,
+        )
 
-    def displaced(self) -> bool:
-        """Whether the file is not in its place any more: it was moved or deleted while it is open here."""
-        try:
-            found = self.path.stat()
-        except OSError:
-            return True
-        return (found.st_dev, found.st_ino) != self._place
+    def look(self) -> str:
+        """Puts the file back where somebody moved or deleted it; answers what is wrong with it still.
+
+        Every commit looks first; this is for the time in between, to be called every second: a process that
+        is killed now must not take with it what only its open file knows.
+        """
+        with self._writing:
+            if not self._closed and not self._damaged:
+                try:
+                    if self._is_displaced():
+                        self._put_back()
+                    self.problem = ""
+                except JournalError as error:
+                    self._cannot_go_on(error, "JournalDisplaced")
+        return self.problem
 
     def close(self) -> None:
         """Closes the files. A process that is killed instead loses nothing."""
@@ -152,8 +185,14 @@ class Journal:
             return
         with self._writing, self._reading:
             self._closed = True
-            self._reader.close()
-            self._writer.close()
+            displaced = True
+            with contextlib.suppress(JournalError):
+                displaced = self._is_displaced()
+            if displaced:
+                restore.close_lost(self._writer, self._reader)
+            else:
+                self._reader.close()
+                self._writer.close()  # the last one: it empties the log into the database
             os.close(self._guard)
 
     # --- work ---------------------------------------------------------------------------------------
@@ -168,6 +207,8 @@ class Journal:
         :raises JournalError: nothing of it was committed, as far as can be known.
         """
         self._check()
+        if self._damaged:
+            raise JournalError(self.problem, where=str(self.path))
         work = _Work(run, detail)
         self._pass("journal.begin.before", detail)
         self._queue.append(work)
@@ -189,30 +230,30 @@ class Journal:
             try:
                 return run(Tx(self._reader, self._clock))
             except sqlite3.Error as error:
-                raise _cannot("read", self.path, error) from error
+                raise self._failed("read", error) from error
 
     def _commit(self, batch: list[_Work[Any]]) -> None:
         try:
             self._run_together(batch)
         except BaseException as error:  # noqa: BLE001 - handed to the thread whose work it is
-            if len(batch) > 1:
+            if len(batch) > 1 and not storage.is_busy(error):
                 # Whatever it was, it must not be another claim's failure: each alone.
                 for work in batch:
                     work.error = None
                     self._commit([work])
                 return
-            batch[0].error = error if not isinstance(error, (sqlite3.Error, OSError)) else None
-            if batch[0].error is None:
-                batch[0].error = _cannot("write", self.path, error)
-                batch[0].error.__cause__ = error
+            for work in batch:
+                work.error = error
+                if isinstance(error, (sqlite3.Error, OSError)):
+                    work.error = self._failed("write", error)
+                    work.error.__cause__ = error
         for work in batch:
             work.done = True
 
     def _run_together(self, batch: list[_Work[Any]]) -> None:
-        connection = self._writer
         if self._closed:
             raise JournalError("the journal is closed", where=str(self.path))
-        connection.execute("BEGIN IMMEDIATE")
+        connection = self._begin()
         try:
             tx = Tx(connection, self._clock)
             for work in batch:
@@ -230,6 +271,31 @@ class Journal:
                     connection.execute("ROLLBACK")
             raise
 
+    def _begin(self) -> sqlite3.Connection:
+        """Begins a transaction on the file that is in the journal's place."""
+        while True:
+            try:
+                self._writer.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if storage.is_busy(error) and not self._impatient:
+                    self._be_patient(False)
+                raise
+            if self._impatient:
+                self._be_patient(True)
+            try:
+                # After the lock: who puts the file back holds it meanwhile.
+                if not self._is_displaced():
+                    return self._writer
+            except BaseException:
+                self._writer.execute("ROLLBACK")
+                raise
+            self._writer.execute("ROLLBACK")
+            self._put_back()
+
+    def _be_patient(self, patient: bool) -> None:
+        self._impatient = not patient
+        self._writer.execute(f"PRAGMA busy_timeout = {int((BUSY_TIMEOUT if patient else IMPATIENT) * 1000)}")
+
     def _run_one(self, tx: Tx, work: _Work[Any]) -> None:
         tx.execute("SAVEPOINT one")
         try:
@@ -246,7 +312,7 @@ class Journal:
         try:
             self._seam(point, detail)
         except OSError as error:
-            raise _cannot("write", self.path, error) from error
+            raise cannot("write", self.path, error) from error
 
     def _check(self) -> None:
         # A forked child would share file offsets and locks with its parent.
@@ -257,8 +323,81 @@ class Journal:
         if self._closed:
             raise JournalError("the journal is closed", where=str(self.path))
 
+    # --- the file in its place ----------------------------------------------------------------------
 
-# --- opening ----------------------------------------------------------------------------------------------
+    def _settle(self) -> None:
+        found = os.stat(self.path)
+        self._place = (found.st_dev, found.st_ino)
+        self._size = found.st_size
+
+    def _is_displaced(self) -> bool:
+        """Whether the file was moved or deleted while it is open here.
+
+        :raises JournalError: it is shorter than it was: SQLite never makes it so.
+        """
+        try:
+            found = os.stat(self.path)
+        except OSError:
+            return True
+        if (found.st_dev, found.st_ino) != self._place:
+            return True
+        if found.st_size < self._size:
+            raise self._failed("use", sqlite3.DatabaseError("it was cut off: the file is malformed now"))
+        self._size = found.st_size
+        return False
+
+    def _put_back(self) -> None:
+        """:raises JournalError: it cannot be put back now."""
+        with self._reading:
+            try:
+                done = restore.put_back(
+                    self.path, self._writer, self._reader, clock=self._clock, seam=self._seam
+                )
+                guard = storage.open_guard(self.path.with_name("journal.lock"))
+                storage.mark_made(guard)
+                writer, reader = _connect(self.path), _connect_to_read(self.path)
+                writer.execute("PRAGMA journal_mode = WAL")
+            except (sqlite3.Error, OSError, JournalError) as error:
+                text = error.what if isinstance(error, JournalError) else cannot("x", self.path, error).what
+                failure = JournalError(
+                    "the journal was moved or deleted under the running process and cannot be put back "
+                    f"({text.removeprefix('cannot x the journal: ')})",
+                    where=str(self.path),
+                    fix="make its folder writable again; do not restart dracore before",
+                )
+                self._cannot_go_on(failure, "JournalDisplaced")
+                raise failure from error
+            old = (self._writer, self._reader)
+            self._writer, self._reader = writer, reader
+            os.close(self._guard)
+            self._guard = guard
+            restore.close_lost(*old)
+        self._impatient = False
+        self._settle()
+        self.problem = ""
+        if done.written:
+            text = "the journal was moved or deleted under the running process; it is written again, whole"
+            if done.aside:
+                text += f"; what lay in its place is {done.aside.name} now"
+            self._reports.event("JournalRestored", text)
+            self._reports.count("journal_restored_total")
+
+    def _failed(self, verb: str, error: sqlite3.Error | OSError) -> JournalError:
+        """What is said of a failure; a damage is said once to everybody, and nothing is written any more."""
+        failure = cannot(verb, self.path, error)
+        if storage.is_damage(error):
+            if not self._damaged:
+                self._reports.count("journal_damaged_total")
+            self._damaged = True
+            text = f"the journal was damaged while it is open ({error})"
+            self._cannot_go_on(JournalError(text, fix=failure.fix), "JournalDamaged")
+        return failure
+
+    def _cannot_go_on(self, error: JournalError, reason: str) -> None:
+        text = f"{error.what}; {error.fix}" if error.fix else error.what
+        if text != self.problem:
+            self.problem = text
+            self._reports.event(reason, text)
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -271,80 +410,15 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _look(path: Path) -> str:
-    """Looks at an existing file without changing it; answers what is wrong with its content, or nothing.
-
-    :raises JournalTooNew: as :func:`schema.version_of`.
-    """
-    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=BUSY_TIMEOUT)
-    try:
-        if schema.version_of(connection) is None:
-            return ""
-        found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-        return "" if found == "ok" else str(found)
-    except sqlite3.OperationalError as error:
-        # Locked, not permitted, no space: says nothing about the content.
-        if "malformed" not in str(error):
-            raise
-        return str(error)
-    except sqlite3.DatabaseError as error:
-        return str(error)
-    finally:
-        connection.close()
-
-
-def _set_aside(path: Path, guard: int, damage: str, clock: Clock) -> Path:
-    """Renames the files of a damaged journal; they keep belonging together."""
-    try:
-        fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise JournalError(
-            f"the journal is damaged ({damage}) and another instance has it open",
-            fix="stop the other instance of this driver; the next start sets the file aside",
-        ) from None
-    number = int(clock.now())
-    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
-        number += 1
-    # The database last: while it is there under its old name, a crash in between begins again.
-    for ending in ("-wal", "-shm", ""):
-        with contextlib.suppress(FileNotFoundError):
-            os.rename(f"{path}{ending}", f"{aside}{ending}")
-    _sync_folder(path.parent)
-    fcntl.flock(guard, fcntl.LOCK_SH)
-    return aside
-
-
-def _open_guard(path: Path) -> int:
-    """A shared lock for life: nobody sets a journal aside that another has open."""
-    guard = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(guard, fcntl.LOCK_SH)
-    except BaseException:
-        os.close(guard)
-        raise
-    return guard
-
-
-def _make_folder(folder: Path) -> None:
-    if not folder.is_dir():
-        folder.mkdir(parents=True, mode=0o750, exist_ok=True)
-        _sync_folder(folder.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _cannot(verb: str, path: Path, error: BaseException) -> JournalError:
-    text = getattr(error, "strerror", None) or str(error)
-    if "locked" in text:
-        fix = "another process holds it; look for a stopped instance of this driver"
-    elif "malformed" in text or "not a database" in text:
-        fix = "restart the driver: it sets a damaged journal aside and reads what it can"
-    else:
-        fix = "check space, permissions and health of that folder"
-    return JournalError(f"cannot {verb} the journal: {text}", where=str(path), fix=fix)
+def _connect_to_read(path: Path) -> sqlite3.Connection:
+    """One that cannot change the file, nor remove its log when it is closed."""
+    connection = sqlite3.connect(
+        f"{path.resolve().as_uri()}?mode=ro",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+        timeout=BUSY_TIMEOUT,
+        cached_statements=256,
+    )
+    connection.execute("PRAGMA temp_store = MEMORY")
+    return connection

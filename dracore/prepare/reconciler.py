@@ -108,6 +108,7 @@ class Reconciler:
 
     def _run(self) -> None:
         next_look = next_drain = self._monotonic()
+        failing, said = 0.0, ""
         while not self._stopping.is_set():
             try:
                 if self._allowed():
@@ -118,10 +119,17 @@ class Reconciler:
                     if now >= next_look or self._kicked.is_set():
                         self._kicked.clear()
                         next_look = self._monotonic() + self.look()
-            except Exception:  # noqa: BLE001
-                # A defect must not end the loop that releases what nobody else will.
-                _log.exception("the reconciler's look failed")
-                next_look = self._monotonic() + self._timings.last_retry
+                failing, said = 0.0, ""
+            except Exception as error:  # noqa: BLE001
+                # Whatever it was, it must not end the loop that releases what nobody else will.
+                failing = self._next(failing)
+                next_look = next_drain = self._monotonic() + failing
+                self._kit.pending.clear()
+                if not isinstance(error, DracoreError):
+                    _log.exception("the reconciler's look failed")
+                elif str(error) != said:
+                    said = str(error)
+                    _log.error("nothing can be reconciled now: %s", said)
             wake = min(next_look, next_drain) - self._monotonic()
             self._kit.pending.wait(max(0.05, min(wake, self._timings.idle)))
 
@@ -242,9 +250,9 @@ class Reconciler:
             self._on_release()
 
     def _sweep(self, users: Mapping[str, Sequence[str]]) -> None:
-        """Files of claims that a lost journal knew, save those that containers may still be started with."""
+        """What a lost journal knew of claims, save where containers may still be started with it."""
         done = recovery.Recovered()
-        recovery.sweep_cdi(self._kit, users.keys(), done)
+        recovery.sweep(self._kit, users.keys(), done)
         if not done.failures:
             self._unswept = bool(users.keys() - {record.ref.uid for record in self._engine.records()})
 

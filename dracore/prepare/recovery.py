@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 from dracore.errors import DracoreError
 from dracore.prepare import holdings, records
 from dracore.prepare.effects import Effects
 from dracore.prepare.kit import Kit
-from dracore.prepare.locks import Lock, digest
+from dracore.prepare.locks import digest
 from dracore.prepare.records import DeviceRecord
 from dracore.prepare.release import release
 from dracore.prepare.transaction import Tx
 
 TIME = 45.0
 """Seconds that one effect of a recovery is told to have."""
+SHOWN = 5
+"""Names that one text lists."""
 
 
 @dataclass
@@ -31,6 +33,8 @@ class Recovered:
     swept: list[str] = field(default_factory=list)
     failures: list[DracoreError] = field(default_factory=list)
     """What could not be undone yet; it is tried again."""
+    unknown: list[str] = field(default_factory=list)
+    """What a lost or damaged journal leaves unknown, a text each."""
 
 
 def time_left() -> float:
@@ -96,11 +100,34 @@ def recover(kit: Kit, effects: Effects) -> Recovered:
     _release_disabled(kit, effects, done)
     done.failures += effects.drain(time_left)
     _check_files(kit, done)
-    _sweep_folders(kit, done)
     kit.locks.sweep()
-    if not kit.journal.fresh:
-        sweep_cdi(kit, (), done)
+    if kit.journal.fresh:
+        _say_unknown(kit, done)  # the reconciler sweeps, once it is sure that no pod uses what it finds
+    else:
+        sweep(kit, (), done)
     return done
+
+
+def _say_unknown(kit: Kit, done: Recovered) -> None:
+    """What lies on the node and is not in a journal that was lost, or could be read in part only."""
+    journal = kit.journal
+    if not journal.lost and not journal.salvaged:
+        return
+    found = [f"CDI file {name}" for name in kit.cdi.orphans(lambda: kit.journal.read(records.uids))]
+    found += [f"{sort}/{name}" for sort, names in _strays(kit).items() for name in names]
+    shown = ", ".join(found[:SHOWN]) + (f" and {len(found) - SHOWN} more" if len(found) > SHOWN else "")
+    if journal.salvaged:
+        done.unknown.append(journal.salvaged.summary())
+        if found:
+            done.unknown.append(f"not in what could be read of the journal, and on the node: {shown}")
+    else:
+        done.unknown.append(
+            "the journal that was made here is gone, so nobody knows what to undo on this node; "
+            + (f"found of its claims and effects: {shown}" if found else "no files of its claims were found")
+        )
+        kit.reports.count("journal_lost_total")
+    if found or journal.lost:
+        kit.reports.event("JournalLost", done.unknown[-1])
 
 
 def finish_dead(kit: Kit, effects: Effects, done: Recovered) -> None:
@@ -161,8 +188,8 @@ def renew_devices(kit: Kit) -> bool:
     return True
 
 
-def sweep_cdi(kit: Kit, keep: Collection[str], done: Recovered) -> None:
-    """Removes CDI files of claims that neither the journal nor `keep` knows."""
+def sweep(kit: Kit, keep: Collection[str], done: Recovered) -> None:
+    """Removes CDI files and folders of claims that neither the journal nor `keep` (uids) knows."""
     try:
         swept = kit.cdi.sweep(lambda: kit.journal.read(records.uids) | set(keep))
         done.swept += swept
@@ -171,6 +198,7 @@ def sweep_cdi(kit: Kit, keep: Collection[str], done: Recovered) -> None:
             specs = kit.journal.read(lambda tx, uid=uid: records.specs(tx, uid))  # type: ignore[misc]
             if not specs.keys().isdisjoint(swept):
                 _restore(kit, uid)
+        _sweep_folders(kit, keep, done)
     except DracoreError as error:
         done.failures.append(error)
 
@@ -222,29 +250,37 @@ def _restore(kit: Kit, uid: str) -> bool:
         lock.release()
 
 
-def _sweep_folders(kit: Kit, done: Recovered) -> None:
+def _sweep_folders(kit: Kit, keep: Collection[str], done: Recovered) -> None:
     """Folders of claims and effects that the journal does not know. Anything else there is not ours."""
+    for sort, names in _strays(kit).items():
+        # Whose effect a folder belonged to, nothing tells any more: it stays while any of `keep` is unknown.
+        unsure = sort == "effects" and set(keep) - kit.journal.read(records.uids)
+        for name in () if unsure else sorted(names - set(keep)):
+            lock = kit.locks.claim(name) if sort == "claims" else kit.locks.key_of(name)
+            if not lock.acquire(0):
+                continue
+            try:
+                # Again, under its lock: whoever made it may not have been known yet.
+                if name in _strays(kit)[sort]:
+                    shutil.rmtree(kit.folder / sort / name, ignore_errors=True)
+                    done.swept.append(name)
+            finally:
+                lock.release()
 
-    def effects(tx: Tx) -> set[str]:
-        return {digest(row[0]) for row in tx.rows("SELECT key FROM effects")}
 
-    _sweep(kit, "claims", records.uids, kit.locks.claim, done)
-    _sweep(kit, "effects", effects, kit.locks.key_of, done)
+def _strays(kit: Kit) -> dict[str, set[str]]:
+    """Names of folders under ``claims`` and ``effects`` that the journal does not know."""
 
+    def known(tx: Tx) -> dict[str, set[str]]:
+        return {
+            "claims": records.uids(tx),
+            "effects": {digest(row[0]) for row in tx.rows("SELECT key FROM effects")},
+        }
 
-def _sweep(
-    kit: Kit, sort: str, read: Callable[[Tx], set[str]], lock_of: Callable[[str], Lock], done: Recovered
-) -> None:
-    folder = kit.folder / sort
-    names = [entry.name for entry in os.scandir(folder) if entry.is_dir()] if folder.is_dir() else []
-    for name in sorted(set(names) - kit.journal.read(read)):
-        lock = lock_of(name)
-        if not lock.acquire(0):
-            continue
-        try:
-            # Again, under its lock: whoever made it may not have been known yet.
-            if name not in kit.journal.read(read):
-                shutil.rmtree(folder / name, ignore_errors=True)
-                done.swept.append(name)
-        finally:
-            lock.release()
+    there = {}
+    for sort in ("claims", "effects"):
+        folder = kit.folder / sort
+        there[sort] = {e.name for e in os.scandir(folder) if e.is_dir()} if folder.is_dir() else set()
+    # Read after the folders: what another instance makes meanwhile is in the journal before it is here.
+    now = kit.journal.read(known)
+    return {sort: names - now[sort] for sort, names in there.items()}

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dracore.prepare.schema import STEPS
+from dracore.prepare.storage import Damage
 
 _TABLES = {
     "meta": ("name",),
@@ -57,9 +58,10 @@ class Salvaged:
         return text
 
 
-def read(aside: Path, damage: str) -> Salvaged:
+def read(aside: Path, damage: Damage) -> Salvaged:
     """Reads what SQLite still gives, from both ends of each table."""
-    saved = Salvaged(aside, damage)
+    saved = Salvaged(aside, damage.text)
+    _give_it_a_page(aside)
     try:
         connection = sqlite3.connect(aside)
     except sqlite3.Error:
@@ -78,7 +80,7 @@ def read(aside: Path, damage: str) -> Salvaged:
             else:
                 _collect(connection, f"SELECT * FROM {table} NOT INDEXED", keys, found)  # noqa: S608
             saved.rows[table] = list(found.values())
-            if not whole:
+            if not whole or damage.tail:
                 saved.incomplete.append(table)
     finally:
         with contextlib.suppress(sqlite3.Error):
@@ -138,6 +140,16 @@ def _collect(
 def _each(connection: sqlite3.Connection, query: str) -> Iterator[dict[str, Any]]:
     for row in connection.execute(query):
         yield dict(row)
+
+
+def _give_it_a_page(aside: Path) -> None:
+    """SQLite throws the log of an empty database away; of one with a page it takes what the log has."""
+    log = Path(f"{aside}-wal")
+    if log.exists() and (not aside.exists() or not aside.stat().st_size):
+        with log.open("rb") as file:
+            size = int.from_bytes(file.read(12)[8:], "big")
+        with aside.open("ab") as file:
+            file.truncate(size if 512 <= size <= 65_536 else 4096)
 
 
 def _drop_unheld(saved: Salvaged) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import socket
-import urllib.error
-import urllib.request
 from typing import Any
 
 import pytest
@@ -121,23 +119,6 @@ def test_a_kubelet_that_does_not_register_the_driver(world: Any) -> None:
     world.until(process.registered, "registration")
     world.until(world.slices, "slices")
     assert degradations() == []
-
-
-def test_a_journal_that_is_moved_away_is_noticed(world: Any) -> None:
-    process = world.ready(world.configure(observe={"port": 0}))
-    (line,) = world.until(lambda: process.said("metrics and health"), "the port")
-    journal = world.kubelet.plugins_dir / TOYS / "journal.db"
-    journal.rename(journal.with_name("moved"))
-    (text,) = process.status()["drivers"][0]["degradations"]
-    assert "the journal was moved or deleted under the running process" in text
-    with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(f"http://127.0.0.1:{line['port']}/healthz", timeout=20)
-    with caught.value:
-        assert caught.value.code == 503
-    journal.with_name("moved").rename(journal)
-    with urllib.request.urlopen(f"http://127.0.0.1:{line['port']}/healthz", timeout=20) as answer:
-        assert answer.read() == b"ok\n"
-    assert process.status()["drivers"][0]["degradations"] == []
 
 
 def test_a_node_object_that_comes_late(world: Any) -> None:
