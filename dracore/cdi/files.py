@@ -8,14 +8,20 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from dracore.cdi.check import check_device, check_vendor
-from dracore.cdi.known import Memory
-from dracore.cdi.render import Part, Specs, render_specs
+from dracore.cdi.known import Memory, json_text
+from dracore.cdi.render import Part, render_specs
+from dracore.cdi.spec import Spec, Specs, joined
 from dracore.errors import CdiError
 from dracore.model.claim import Result
 from dracore.model.seam import Seam, no_seam
+
+Transform: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
+
+REMEMBERED = 16
+"""Common edits whose transformed text is kept: one a driver version, in the main."""
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
@@ -26,8 +32,9 @@ class Cdi:
     :param directory: what the container runtime watches, ``/var/run/cdi``; made when first written to.
     :param driver: the DRA driver's name.
     :param seam: passed before and after each step on files.
-    :param transform: the last step of writing, from the spec's JSON to the one that is written (a simulated
-        plugin replaces the numbers of device nodes). What :meth:`render` gives is from before it.
+    :param transform: the last step of writing, from JSON to the one that is written (a simulated plugin
+        replaces the numbers of device nodes); called with the part of a file that is the claim's own, and
+        with ``{"containerEdits": ...}`` for its common edits. What :meth:`render` gives is from before it.
     """
 
     def __init__(
@@ -35,13 +42,15 @@ class Cdi:
         directory: Path,
         driver: str,
         seam: Seam = no_seam,
-        transform: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+        transform: Transform | None = None,
     ) -> None:
         self.directory = directory
+        self._folder = str(directory)
         self.kind = check_vendor(f"k8s.{driver}") + "/claim"
         self._stem = f"dracore-{driver}-"
         self._seam = seam
         self._transform = transform
+        self._transformed: dict[str, str] = {}
         self._memory = Memory()
         self._pattern = re.compile(
             rf"\.?{re.escape(self._stem)}(?P<uid>{_UUID.pattern}|[A-Za-z0-9-]+?)(?P<number>-\d+)?\.json(\.tmp)?"
@@ -54,7 +63,7 @@ class Cdi:
         """
         return f"{self.kind}={claim_uid}-{result.cdi_name}"
 
-    def render(self, claim_uid: str, parts: Sequence[Part]) -> dict[str, str]:
+    def render(self, claim_uid: str, parts: Sequence[Part]) -> dict[str, Spec]:
         """The spec files of a claim, one in most cases; nothing is written.
 
         :raises CdiError: edits that contradict each other, or that no runtime accepts.
@@ -70,16 +79,16 @@ class Cdi:
 
         :raises CdiError: naming the file and the cause.
         """
-        for name, content in specs.items():
-            self._write(self.directory / name, self._written(content).encode())
+        for name, spec in specs.items():
+            self._write(name, self._written(spec))
         if specs:
             self._sync_directory()
 
     def intact(self, specs: Specs) -> bool:
         """Whether every file is there with just this content (after the transform)."""
-        for name, content in specs.items():
+        for name, spec in specs.items():
             try:
-                if (self.directory / name).read_bytes() != self._written(content).encode():
+                if (self.directory / name).read_bytes() != self._written(spec):
                     return False
             except OSError:
                 return False
@@ -92,14 +101,15 @@ class Cdi:
         """
         removed = False
         for name in names:
-            path = self.directory / name
+            path = f"{self._folder}/{name}"
             try:
-                self._seam("cdi.remove.before", str(path))
+                self._seam("cdi.remove.before", path)
                 # What a writer of it left that died: with its claim gone, nobody else would look for it.
-                _temporary(path).unlink(missing_ok=True)
-                path.unlink()
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(self._temporary(name))
+                os.unlink(path)
                 removed = True
-                self._seam("cdi.remove.after", str(path))
+                self._seam("cdi.remove.after", path)
             except FileNotFoundError:
                 continue
             except OSError as error:
@@ -111,19 +121,18 @@ class Cdi:
             self._sync_directory()
 
     def orphans(self, known: Callable[[], Collection[str]]) -> list[str]:
-        """The names of files of claims that nobody knows; nothing is changed.
+        """The names of the files of claims that nobody knows, and of what crashed writers left.
 
         :param known: the uids of all claims in the journal. Asked after the directory is read, so that a
             claim which another instance prepares meanwhile is known. Files of others are never named:
             NVIDIA's own driver uses the same kind, another dracore driver the same beginning of the name.
-        :raises CdiError: the directory cannot be read.
         """
         try:
-            names = sorted(os.listdir(self.directory))
+            names = sorted(os.listdir(self._folder))
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise _failed("list", self.directory, error) from error
+            raise _failed("list", self._folder, error) from error
         found = [(name, match) for name in names if (match := self._pattern.fullmatch(name))]
         if not found:
             return []
@@ -137,7 +146,7 @@ class Cdi:
         ]
 
     def sweep(self, known: Callable[[], Collection[str]]) -> list[str]:
-        """Removes the :meth:`orphans`, and with them what crashed writers left; answers their names."""
+        """Removes :meth:`orphans`, and answers their names."""
         orphans = self.orphans(known)
         self.remove(orphans)
         return orphans
@@ -152,16 +161,28 @@ class Cdi:
             return isinstance(content, dict) and content.get("kind") == self.kind
         return False
 
-    def _written(self, content: str) -> str:
+    def _written(self, spec: Spec) -> bytes:
+        """What stands in the file."""
         if self._transform is None:
-            return content
-        return json.dumps(self._transform(json.loads(content)), separators=(",", ":")) + "\n"
+            return spec.text.encode()
+        common = self._transformed.get(spec.common, "")
+        if spec.common and not common:
+            edits = self._transform({"containerEdits": json.loads(spec.common)})["containerEdits"]
+            common = json_text(edits)
+            if len(self._transformed) >= REMEMBERED:
+                self._transformed = {}
+            self._transformed[spec.common] = common
+        own = json_text(self._transform(json.loads(spec.own))) + "\n"
+        return joined(own, common).encode()
 
-    def _write(self, path: Path, content: bytes) -> None:
-        temporary = _temporary(path)
+    def _temporary(self, name: str) -> str:
+        return f"{self._folder}/.{name}.tmp"
+
+    def _write(self, name: str, content: bytes) -> None:
+        path, temporary = f"{self._folder}/{name}", self._temporary(name)
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
         try:
-            self._seam("cdi.write.before", str(temporary))
+            self._seam("cdi.write.before", temporary)
             try:
                 file = os.open(temporary, flags, 0o644)
             except FileNotFoundError:
@@ -171,38 +192,34 @@ class Cdi:
                 view = memoryview(content)
                 while view:
                     view = view[os.write(file, view) :]
-                self._seam("cdi.write.after", str(temporary))
-                self._seam("cdi.fsync.before", str(temporary))
+                self._seam("cdi.write.after", temporary)
+                self._seam("cdi.fsync.before", temporary)
                 os.fsync(file)
-                self._seam("cdi.fsync.after", str(temporary))
+                self._seam("cdi.fsync.after", temporary)
             finally:
                 os.close(file)
-            self._seam("cdi.rename.before", str(path))
+            self._seam("cdi.rename.before", path)
             os.rename(temporary, path)
-            self._seam("cdi.rename.after", str(path))
+            self._seam("cdi.rename.after", path)
         except OSError as error:
             with contextlib.suppress(OSError):
-                temporary.unlink()
+                os.unlink(temporary)
             raise _failed("write", path, error) from error
 
     def _sync_directory(self) -> None:
         try:
-            self._seam("cdi.dirsync.before", str(self.directory))
-            file = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._seam("cdi.dirsync.before", self._folder)
+            file = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
                 os.fsync(file)
             finally:
                 os.close(file)
-            self._seam("cdi.dirsync.after", str(self.directory))
+            self._seam("cdi.dirsync.after", self._folder)
         except OSError as error:
-            raise _failed("sync", self.directory, error) from error
+            raise _failed("sync", self._folder, error) from error
 
 
-def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.tmp")
-
-
-def _is_gone(path: Path) -> bool:
+def _is_gone(path: str) -> bool:
     try:
         os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -212,7 +229,7 @@ def _is_gone(path: Path) -> bool:
     return False
 
 
-def _failed(verb: str, path: Path, error: OSError) -> CdiError:
+def _failed(verb: str, path: str, error: OSError) -> CdiError:
     return CdiError(
         f"cannot {verb} {path}: {error.strerror or error}",
         fix="check cdi.dir of the node configuration: the driver must be able to write there",

@@ -72,8 +72,8 @@ def lowest_version(edits: ContainerEdits) -> str:
     return "0.4.0" if any(mount.type for mount in edits.mounts) else "0.3.0"
 
 
-def json_text(content: Any) -> str:
-    return json.dumps(content, separators=(",", ":"), ensure_ascii=False)
+json_text = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+"""Compact JSON (made once: ``json.dumps`` makes an encoder for each call)."""
 
 
 def edits_json(edits: ContainerEdits) -> dict[str, Any]:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from dracore.cdi.known import Known, Memory, json_text
+from dracore.cdi.spec import Spec
 from dracore.errors import CdiError
 from dracore.model.claim import Result
 from dracore.model.edits import ContainerEdits, Hook, Mount
 
-Specs: TypeAlias = Mapping[str, str]
-"""File names to their content, as the journal keeps them: JSON text, the same for the same input."""
 Owned: TypeAlias = tuple[str, ContainerEdits]
 """Edits with the plugin that made them."""
 
@@ -32,12 +31,12 @@ class Part:
 
 
 @dataclass(slots=True)
-class _Spec:
+class _File:
     common: Known
     devices: dict[str, Known]
 
 
-def render_specs(kind: str, stem: str, named: Sequence[tuple[str, Part]], memory: Memory) -> dict[str, str]:
+def render_specs(kind: str, stem: str, named: Sequence[tuple[str, Part]], memory: Memory) -> dict[str, Spec]:
     """The spec files of one claim.
 
     Devices stand in one file, and in several where their common edits differ: a runtime gives a file's
@@ -53,7 +52,7 @@ def render_specs(kind: str, stem: str, named: Sequence[tuple[str, Part]], memory
         for _, edits in (*part.common, *part.edits):
             memory.get(edits, f"device {part.result.device}")
     _check_requests([part for _, part in named], memory)
-    specs: list[_Spec] = []
+    specs: list[_File] = []
     owner: dict[str, Part] = {}
     for name, part in named:
         first = owner.setdefault(name, part)
@@ -79,9 +78,9 @@ def render_specs(kind: str, stem: str, named: Sequence[tuple[str, Part]], memory
                 spec.devices[name] = own
                 break
         else:
-            specs.append(_Spec(common, {name: own}))
+            specs.append(_File(common, {name: own}))
     return {
-        f"{stem}-{index}.json" if index else f"{stem}.json": _text(kind, _lift(spec))
+        f"{stem}-{index}.json" if index else f"{stem}.json": _spec(kind, _lift(spec))
         for index, spec in enumerate(specs)
     }
 
@@ -125,7 +124,7 @@ def _merged(parts: Sequence[Owned], where: str) -> ContainerEdits:
         raise
 
 
-def _lift(spec: _Spec) -> _Spec:
+def _lift(spec: _File) -> _File:
     """Mounts and hooks that every device of the file has are written once, in the common edits.
 
     What only some devices have stays with each: a container that has another one must not get it.
@@ -142,7 +141,7 @@ def _lift(spec: _Spec) -> _Spec:
                 common.edits, mounts=(*common.edits.mounts, *mounts), hooks=(*common.edits.hooks, *hooks)
             )
             common = Known.of(lifted, "common edits")
-    return _Spec(common, {name: _without(known, common.shareable) for name, known in spec.devices.items()})
+    return _File(common, {name: _without(known, common.shareable) for name, known in spec.devices.items()})
 
 
 def _without(known: Known, elsewhere: frozenset[Mount | Hook]) -> Known:
@@ -156,13 +155,13 @@ def _without(known: Known, elsewhere: frozenset[Mount | Hook]) -> Known:
     return Known.of(rest, "device")
 
 
-def _text(kind: str, spec: _Spec) -> str:
+def _spec(kind: str, spec: _File) -> Spec:
     devices = ",".join(
         f'{{"name":{json_text(name)},"containerEdits":{_own(name, known).text}}}'
         for name, known in spec.devices.items()
     )
-    common = f',"containerEdits":{spec.common.text}' if spec.common.edits else ""
-    return f'{{"cdiVersion":"{_version(spec)}","kind":{json_text(kind)},"devices":[{devices}]{common}}}\n'
+    own = f'{{"cdiVersion":"{_version(spec)}","kind":{json_text(kind)},"devices":[{devices}]}}\n'
+    return Spec(own, spec.common.text if spec.common.edits else "")
 
 
 def _own(name: str, known: Known) -> Known:
@@ -175,7 +174,7 @@ def _own(name: str, known: Known) -> Known:
     return Known.of(ContainerEdits(env={variable: name}), name)
 
 
-def _version(spec: _Spec) -> str:
+def _version(spec: _File) -> str:
     """The lowest version that carries the file; names that begin with a digit came with 0.5.0."""
     versions = [spec.common.version, *(known.version for known in spec.devices.values())]
     if any(not name[0].isalpha() for name in spec.devices):

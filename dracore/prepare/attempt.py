@@ -422,15 +422,21 @@ class Attempt:
             for result in results
         )
         if self._before is not None:
-            old = self.kit.journal.read(lambda tx: list(records.specs(tx, uid)))
+            old = self.kit.journal.read(lambda tx: records.spec_names(tx, uid))
             self.kit.cdi.remove(name for name in old if name not in specs)
 
+        devices = [
+            replace(device, facts=p.facts, status=p.status, metadata=p.metadata)
+            for device, p in zip(self._devices, (w.prepared for w in work), strict=True)
+        ]
+        names = ", ".join(device.device for device in devices)
+
         def finish(tx: Tx) -> Record | None:
-            record = None if self._begun else self._write_record(tx)
-            whole = replace(record or self._record, answer=answer)
-            records.finish(tx, whole, specs, [w.prepared for w in work])
-            tx.note(uid, "prepared")
-            return record
+            tx.note(uid, "prepared", names)
+            if not self._begun:
+                return records.at_once(tx, replace(self._record, answer=answer), devices, specs)
+            records.finish(tx, replace(self._record, answer=answer), devices, specs)
+            return None
 
         self.joined(self.kit.journal.write(f"claim.prepared {uid}", finish))
         # After the commit: a file that is missing is written again from the journal at the next start or

@@ -128,8 +128,7 @@ class Engine:
         lock = self.kit.locks.claim(ref.uid)
         try:
             self._lock(lock, ref, call)
-            if self._journal.read(lambda tx: records.get(tx, ref.uid)) is not None:
-                release(self.kit, self.effects, ref.uid, call.time_left, "unprepare")
+            release(self.kit, self.effects, ref.uid, call.time_left, "unprepare")
             self.kit.seam("reply.unprepare.before", ref.uid)
         except DracoreError:
             raise

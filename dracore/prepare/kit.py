@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import threading
@@ -60,11 +61,11 @@ class Kit:
         return self.folder / "claims" / uid
 
     def remove_claim_dir(self, uid: str) -> None:
-        path = self.claim_dir(uid)
-        if path.exists():
-            self.seam("file.rmtree.before", str(path))
+        path = f"{self.folder}/claims/{uid}"
+        if os.path.exists(path):
+            self.seam("file.rmtree.before", path)
             shutil.rmtree(path)
-            self.seam("file.rmtree.after", str(path))
+            self.seam("file.rmtree.after", path)
 
 
 def check_uid(uid: str) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
+from dracore.cdi import Spec, Specs
 from dracore.errors import DeviceBusy
 from dracore.model.answer import PreparedResult
 from dracore.model.claim import ClaimRef, Result
 from dracore.model.device import JSON, Device
-from dracore.model.prepared import Prepared
 from dracore.prepare.transaction import Tx, decode, encode
 
 State: TypeAlias = Literal["preparing", "waiting", "prepared", "releasing"]
@@ -81,6 +82,12 @@ def get(tx: Tx, uid: str) -> Record | None:
     return _record(row) if row else None
 
 
+def state_of(tx: Tx, uid: str) -> State | None:
+    """The claim's state; None where the journal does not know it."""
+    row = tx.row("SELECT state FROM claims WHERE uid = ?", (uid,))
+    return row[0] if row else None
+
+
 def every(tx: Tx, *, unsettled: bool = False) -> list[Record]:
     """All claims, or those that are not prepared, oldest first."""
     condition = "WHERE state != 'prepared'" if unsettled else ""
@@ -104,8 +111,17 @@ def all_devices(tx: Tx) -> dict[str, list[DeviceRecord]]:
     return found
 
 
-def specs(tx: Tx, uid: str) -> dict[str, str]:
-    return {row[0]: row[1] for row in tx.rows("SELECT name, content FROM specs WHERE uid = ?", (uid,))}
+def specs(tx: Tx, uid: str) -> dict[str, Spec]:
+    rows = tx.rows(
+        "SELECT name, specs.content, texts.content FROM specs LEFT JOIN texts ON digest = common"
+        " WHERE uid = ?",
+        (uid,),
+    )
+    return {name: Spec(own, common or "") for name, own, common in rows}
+
+
+def spec_names(tx: Tx, uid: str) -> list[str]:
+    return [row[0] for row in tx.rows("SELECT name FROM specs WHERE uid = ?", (uid,))]
 
 
 def names(tx: Tx, holders: Iterable[str]) -> list[str]:
@@ -127,29 +143,19 @@ def begin(tx: Tx, record: Record, results: Sequence[DeviceRecord]) -> Record:
 
     :raises DeviceBusy: a device is prepared for another claim.
     """
-    forget_devices(tx, record.ref.uid)
-    guard(tx, record.ref.uid, results)
-    record = replace(record, attempt=tx.number(), since=tx.now())
+    record = _take(tx, record, results)
     _put(tx, record)
-    for position, result in enumerate(results):
-        tx.execute(
-            f"INSERT INTO devices (uid, position, {_DEVICE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
-            (
-                record.ref.uid,
-                position,
-                result.request,
-                result.pool,
-                result.device,
-                result.share,
-                int(result.admin),
-                result.plugin,
-                result.identity,
-                result.description,
-                encode(dict(result.occupies)),
-                result.boot,
-            ),
-        )
-        _occupy(tx, record.ref.uid, position, result)
+    return record
+
+
+def at_once(tx: Tx, record: Record, results: Sequence[DeviceRecord], content: Specs) -> Record:
+    """:func:`begin` and :func:`finish` in one, for a claim whose hooks changed nothing.
+
+    :raises DeviceBusy: a device is prepared for another claim.
+    """
+    record = replace(_take(tx, record, results), state="prepared")
+    _put(tx, record)
+    _put_specs(tx, record.ref.uid, content)
     return record
 
 
@@ -209,24 +215,16 @@ def move(
     return int(row[0]) if row else 0
 
 
-def finish(tx: Tx, record: Record, content: Mapping[str, str], prepared: Sequence[Prepared]) -> None:
+def finish(tx: Tx, record: Record, results: Sequence[DeviceRecord], content: Specs) -> None:
     """The claim is prepared: its answer, its CDI content, and what the hooks said of each device."""
     _put(tx, replace(record, state="prepared", awaited="", error="", since=tx.now()))
-    for position, device in enumerate(prepared):
-        if device.facts or device.status or device.metadata:
-            tx.execute(
-                "UPDATE devices SET facts = ?, status = ?, metadata = ? WHERE uid = ? AND position = ?",
-                (
-                    encode(dict(device.facts)),
-                    encode(dict(device.status)),
-                    encode(dict(device.metadata)),
-                    record.ref.uid,
-                    position,
-                ),
-            )
+    for position, device in enumerate(results):
+        tx.execute(
+            "UPDATE devices SET facts = ?, status = ?, metadata = ? WHERE uid = ? AND position = ?",
+            (*_said(device), record.ref.uid, position),
+        )
     tx.execute("DELETE FROM specs WHERE uid = ?", (record.ref.uid,))
-    for name, text in content.items():
-        tx.execute("INSERT INTO specs (uid, name, content) VALUES (?, ?, ?)", (record.ref.uid, name, text))
+    _put_specs(tx, record.ref.uid, content)
 
 
 def forget(tx: Tx, uid: str) -> None:
@@ -237,14 +235,16 @@ def forget(tx: Tx, uid: str) -> None:
 
 
 def forget_devices(tx: Tx, uid: str) -> None:
-    for position, device in enumerate(devices(tx, uid)):
-        for unit in device.occupies:
+    rows = tx.rows("SELECT position, pool, device, share, occupies FROM devices WHERE uid = ?", (uid,))
+    for position, pool, device, share, occupies in rows:
+        for unit in decode(occupies) or ():
             tx.execute(
                 "DELETE FROM occupied WHERE unit = ? AND shared = ? AND pool = ? AND device = ?"
                 " AND uid = ? AND position = ?",
-                (unit, int(bool(device.share)), device.pool, device.device, uid, position),
+                (unit, int(bool(share)), pool, device, uid, position),
             )
-    tx.execute("DELETE FROM devices WHERE uid = ?", (uid,))
+    if rows:
+        tx.execute("DELETE FROM devices WHERE uid = ?", (uid,))
 
 
 def renew_device(tx: Tx, uid: str, position: int, old: DeviceRecord, new: DeviceRecord) -> None:
@@ -256,6 +256,55 @@ def renew_device(tx: Tx, uid: str, position: int, old: DeviceRecord, new: Device
         (new.identity, encode(dict(new.occupies)), new.boot, uid, position),
     )
     _occupy(tx, uid, position, new)
+
+
+def _take(tx: Tx, record: Record, results: Sequence[DeviceRecord]) -> Record:
+    """The devices are the claim's; a new attempt has begun."""
+    uid = record.ref.uid
+    forget_devices(tx, uid)
+    guard(tx, uid, results)
+    for position, result in enumerate(results):
+        tx.execute(
+            f"INSERT INTO devices (uid, position, {_DEVICE}, {_EXTRA})"  # noqa: S608
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                uid,
+                position,
+                result.request,
+                result.pool,
+                result.device,
+                result.share,
+                int(result.admin),
+                result.plugin,
+                result.identity,
+                result.description,
+                encode(dict(result.occupies)),
+                result.boot,
+                *_said(result),
+            ),
+        )
+        _occupy(tx, uid, position, result)
+    return replace(record, attempt=tx.number(), since=tx.now())
+
+
+def _said(device: DeviceRecord) -> list[str | None]:
+    """What hooks said, as the columns of `_EXTRA`."""
+    return [encode(dict(m)) if m else None for m in (device.facts, device.status, device.metadata)]
+
+
+def _put_specs(tx: Tx, uid: str, content: Specs) -> None:
+    for name, spec in content.items():
+        common = hashlib.sha256(spec.common.encode()).hexdigest() if spec.common else None
+        tx.execute(
+            "INSERT INTO specs (uid, name, content, common) VALUES (?, ?, ?, ?)",
+            (uid, name, spec.own, common),
+        )
+        if common and tx.row("SELECT 1 FROM texts WHERE digest = ?", (common,)) is None:
+            # Other common edits than ever before (another driver version): those that nobody has go.
+            tx.execute("INSERT INTO texts (digest, content) VALUES (?, ?)", (common, spec.common))
+            tx.execute(
+                "DELETE FROM texts WHERE digest NOT IN (SELECT common FROM specs WHERE common NOT NULL)"
+            )
 
 
 def _occupy(tx: Tx, uid: str, position: int, device: DeviceRecord) -> None:

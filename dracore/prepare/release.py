@@ -17,11 +17,16 @@ def release(kit: Kit, effects: Effects, uid: str, time_left: TimeLeft, why: str)
     """Undoes what a claim holds in reverse, removes its files, forgets it. Its lock is held.
 
     The CDI file goes first: no container starts on what is being undone. The record goes last: a crash in
-    between leaves something to continue from. A claim without effects needs one commit.
+    between leaves something to continue from. A claim without effects needs one commit; one that the journal
+    does not know, none.
 
     :raises DracoreError: something could not be undone; the record stays, ``releasing``.
     """
-    keys, files = kit.journal.read(lambda tx: (holdings.keys_of(tx, uid), list(records.specs(tx, uid))))
+    state, keys, files = kit.journal.read(
+        lambda tx: (records.state_of(tx, uid), holdings.keys_of(tx, uid), records.spec_names(tx, uid))
+    )
+    if state is None:
+        return
     if keys:
 
         def begin(tx: Tx) -> None:

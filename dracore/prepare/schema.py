@@ -11,7 +11,7 @@ import sqlite3
 from dracore.errors import JournalError, JournalTooNew
 
 MAJOR = 1
-MINOR = 0
+MINOR = 1
 APPLICATION_ID = 0x64726131
 """Marks the file as a journal (``dra1``), so that no other SQLite file is taken for one."""
 
@@ -23,7 +23,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
         """CREATE TABLE claims (
             uid TEXT PRIMARY KEY, namespace TEXT NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL,
             attempt INTEGER NOT NULL, digest TEXT NOT NULL, boot TEXT NOT NULL, response TEXT,
-            awaited TEXT, error TEXT, since REAL NOT NULL)""",
+            awaited TEXT, error TEXT, since REAL NOT NULL) WITHOUT ROWID""",
         # Few claims are ever in another state: recovery finds them without reading the others.
         "CREATE INDEX claims_unsettled ON claims(state) WHERE state != 'prepared'",
         # One row a result. `boot`: the boot in which identity and occupies were true.
@@ -37,8 +37,12 @@ STEPS: tuple[tuple[str, ...], ...] = (
             unit TEXT NOT NULL, shared INTEGER NOT NULL, pool TEXT NOT NULL, device TEXT NOT NULL,
             uid TEXT NOT NULL, position INTEGER NOT NULL, amount INTEGER NOT NULL,
             PRIMARY KEY (unit, shared, pool, device, uid, position)) WITHOUT ROWID""",
+        # A CDI file without its common edits; `common` says in `texts` which ones those are.
         """CREATE TABLE specs (
-            uid TEXT NOT NULL, name TEXT NOT NULL, content TEXT NOT NULL, PRIMARY KEY (uid, name))""",
+            uid TEXT NOT NULL, name TEXT NOT NULL, content TEXT NOT NULL, common TEXT,
+            PRIMARY KEY (uid, name)) WITHOUT ROWID""",
+        # Common edits by their digest: one for all claims, since a driver's libraries are most of a file.
+        "CREATE TABLE texts (digest TEXT PRIMARY KEY, content TEXT NOT NULL) WITHOUT ROWID",
         """CREATE TABLE effects (
             key TEXT PRIMARY KEY, kind TEXT NOT NULL, params TEXT NOT NULL, before TEXT, outcome TEXT,
             state TEXT NOT NULL, seq INTEGER NOT NULL, distribution TEXT NOT NULL,
@@ -60,6 +64,8 @@ STEPS: tuple[tuple[str, ...], ...] = (
             id INTEGER PRIMARY KEY, at REAL NOT NULL, uid TEXT NOT NULL, what TEXT NOT NULL,
             kind TEXT NOT NULL, key TEXT NOT NULL, text TEXT NOT NULL)""",
     ),
+    # A checksum: SQLite has none, and an effect is undone by what its row says. Empty: an older version's.
+    ("ALTER TABLE effects ADD COLUMN sum INTEGER",),
 )
 
 

@@ -12,6 +12,8 @@ from dracore.prepare.ports import Clock
 
 TIMELINE_LIMIT = 20_000
 """Entries that the timeline keeps over all claims."""
+TIMELINE_SPARE = 100
+"""Entries that it may have beyond: making room for each alone would touch another page with each commit."""
 TEXT_LIMIT = 500
 """Characters of one entry."""
 
@@ -55,12 +57,18 @@ class Tx:
         self.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", (name, value))
 
     def note(self, uid: str, what: str, text: str = "", *, kind: str = "", key: str = "") -> None:
-        """One entry of the timeline; the oldest ones make room."""
+        """One entry of the timeline; now and then the oldest ones make room."""
         cursor = self.execute(
             "INSERT INTO timeline (at, uid, what, kind, key, text) VALUES (?, ?, ?, ?, ?, ?)",
             (self.now(), uid, what, kind, key, text[:TEXT_LIMIT]),
         )
-        self.execute("DELETE FROM timeline WHERE id <= ?", ((cursor.lastrowid or 0) - TIMELINE_LIMIT,))
+        number = cursor.lastrowid or 0
+        if number % TIMELINE_SPARE == 0:
+            self.execute("DELETE FROM timeline WHERE id <= ?", (number - TIMELINE_LIMIT,))
+
+
+_encoder = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+# Made once: json.dumps makes one for each call, which takes longer than small values do.
 
 
 def encode(value: JSON) -> str:
@@ -68,7 +76,7 @@ def encode(value: JSON) -> str:
 
     :raises TypeError: a value that JSON does not have.
     """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return _encoder.encode(value)
 
 
 def decode(text: str | None) -> JSON:

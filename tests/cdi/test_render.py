@@ -42,7 +42,7 @@ def part(
 
 def rendered(*parts: Part, uid: str = UID) -> dict[str, dict]:
     specs = Cdi(Path("/unused"), DRIVER).render(uid, parts)
-    return {name: json.loads(content) for name, content in specs.items()}
+    return {name: json.loads(spec.text) for name, spec in specs.items()}
 
 
 def only(*parts: Part, uid: str = UID) -> dict:
@@ -274,8 +274,8 @@ def test_what_is_remembered_of_edits_never_stands_in_for_others() -> None:
     cdi = Cdi(Path("/unused"), DRIVER)
     for number in range(1000):
         edits = ContainerEdits(env={"N": str(number)})
-        (content,) = cdi.render(UID, [part("a", edits, COMMON)]).values()
-        assert json.loads(content)["devices"][0]["containerEdits"] == {"env": [f"N={number}"]}
+        (spec,) = cdi.render(UID, [part("a", edits, COMMON)]).values()
+        assert json.loads(spec.text)["devices"][0]["containerEdits"] == {"env": [f"N={number}"]}
 
 
 edit_sets = st.builds(

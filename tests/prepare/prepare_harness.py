@@ -21,7 +21,7 @@ from dracore.model.edits import ContainerEdits
 from dracore.model.effect import Absent, Effect, Present, Unknown
 from dracore.model.prepared import Prepared
 from dracore.model.seam import no_seam
-from dracore.prepare import Engine, Journal
+from dracore.prepare import Engine, Journal, records
 from dracore.prepare.ports import Group, Resolved
 
 DRIVER = "test.example.com"
@@ -463,9 +463,7 @@ def problems(world: World, engine: Engine, *, pending_ok: bool = False) -> list[
     found += [f"{name} is on the node and not in the journal" for name in things if name not in known]
     expected: set[str] = set()
     for uid, claim in claims.items():
-        specs = engine.kit.journal.read(
-            lambda tx, uid=uid: dict(tx.rows("SELECT name, content FROM specs WHERE uid = ?", (uid,)))
-        )
+        specs = engine.kit.journal.read(lambda tx, uid=uid: records.specs(tx, uid))
         if claim.state == "prepared":
             expected |= specs.keys()
             if not world.cdi.intact(specs) or not specs:
