@@ -12,8 +12,9 @@ from functools import lru_cache
 from typing import Any
 
 from dracore.model.quantity import Quantity
+from dracore.selectors.equality import register_accepting
 from dracore.selectors.faults import Fault
-from dracore.selectors.values import BY_IDENTITY, INT_MAX, INT_MIN, NO_OVERLOAD, register, register_accepting
+from dracore.selectors.values import BY_IDENTITY, INT_MAX, INT_MIN, NO_OVERLOAD, register
 
 _WRONG = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
 _SHAPE = re.compile(

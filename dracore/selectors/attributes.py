@@ -6,19 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from dracore.selectors.equality import find
 from dracore.selectors.faults import Fault
-from dracore.selectors.values import (
-    MISSING,
-    NO_OVERLOAD,
-    NONE,
-    Domains,
-    Optional,
-    UInt,
-    find,
-    go_name,
-    show,
-    type_name,
-)
+from dracore.selectors.shown import show
+from dracore.selectors.values import MISSING, NO_OVERLOAD, NONE, Domains, Optional, UInt, go_name, type_name
 
 Run = Callable[[list[Any]], Any]
 """Evaluates a part of an expression. The list holds the cost so far, the device, and local variables."""
@@ -141,7 +132,7 @@ def _general_path(base: Run, steps: tuple[Step, ...]) -> Run:
         optional = False
         if value.__class__ is Optional:
             if not value.present:
-                return NONE
+                return False if steps[-1].test else NONE
             value, optional = value.value, True
         for step in steps:
             optional = optional or step.optional

@@ -13,12 +13,14 @@ from dracore.selectors.attributes import COST, Run
 from dracore.selectors.costs import FAILED
 from dracore.selectors.declarations import Overload, accepts
 from dracore.selectors.environment import Environment
+from dracore.selectors.equality import equals
 from dracore.selectors.faults import Fault
 from dracore.selectors.library.formats import Format
-from dracore.selectors.library.network import CIDR, IP, URL
+from dracore.selectors.library.network import CIDR, IP
+from dracore.selectors.library.urls import URL
 from dracore.selectors.tree import Call, Literal, Node
 from dracore.selectors.types import Type
-from dracore.selectors.values import NO_OVERLOAD, equals, type_name
+from dracore.selectors.values import NO_OVERLOAD, type_name
 
 _SURE = frozenset(
     {
@@ -243,7 +245,7 @@ def _texts_only(name: str, run: Callable[..., Any], places: tuple[int, ...]) -> 
 
 def _certain(node: Node, wanted: Type) -> bool:
     """Whether a node's value is sure to be of a type: what was inferred from dyn may turn out otherwise."""
-    return isinstance(node, Literal) or (
+    return (isinstance(node, Literal) and node.value is not None) or (
         isinstance(node, Call) and node.type == wanted and not wanted.params and node.name in _SURE
     )
 

@@ -75,6 +75,12 @@ def _allocated(factor: float) -> Callable[[int], int]:
     return lambda size: int(size * factor) + 1 + LIST
 
 
+def _selector(args: Sequence[Any], _result: Any) -> int:
+    """A selector is read, and may hold a requirement in every two characters."""
+    size = size_of(args[1])
+    return 10 + ceil(size * STRING_FACTOR) + ceil(ceil(size * 0.5) * 40.0)
+
+
 def _output(_args: Sequence[Any], result: Any) -> int:
     return _allocated(1)(size_of(result))
 
@@ -151,6 +157,8 @@ _FUNCTIONS: dict[str, Cost | int] = {
     **dict.fromkeys(("quantity", "isQuantity", "semver", "isSemver"), _first),
     **dict.fromkeys(("replace", "split", "ip.isCanonical"), _twice),
     "join": _joined,
+    "check": 350_000,
+    **dict.fromkeys(("fieldSelector", "labelSelector"), _selector),
     "find": _found,
     "findAll": _found,
     "validate": _validated,

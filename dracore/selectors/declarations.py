@@ -69,6 +69,11 @@ _NAMED: dict[str, Type] = {
     "IP": types.IP,
     "CIDR": types.CIDR,
     "Format": types.FORMAT,
+    "Authorizer": types.AUTHORIZER,
+    "PathCheck": types.PATH_CHECK,
+    "GroupCheck": types.GROUP_CHECK,
+    "ResourceCheck": types.RESOURCE_CHECK,
+    "Decision": types.DECISION,
 }
 _WRAPPERS: dict[str, Callable[..., Type]] = {
     "list": types.list_of,

@@ -136,7 +136,9 @@ def matches(program: Program, driver: str, device: Device | Mapping[str, Any]) -
         value, cost = apart(lambda: program.evaluate(seen)) if program.deep else program.evaluate(seen)
     except RecursionError:
         raise Fault(TOO_DEEP) from None
-    held = value.value if value.__class__ is Optional and value.present else value
+    held = value
+    while held.__class__ is Optional and held.present:
+        held = held.value
     if held.__class__ is not bool:
         why = "optional.none() dereference" if held.__class__ is Optional else _not_bool(held)
         fault = Fault(f"CEL result of type {type_name(value)} could not be converted to bool: {why}")

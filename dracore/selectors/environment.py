@@ -96,24 +96,44 @@ _TYPES: dict[str, Type] = {
     "timestamp": types.TIMESTAMP,
     "google.protobuf.Duration": types.DURATION,
     "google.protobuf.Timestamp": types.TIMESTAMP,
-    "list": types.list_of(types.param("A")),
-    "map": types.map_of(types.param("A"), types.param("B")),
+    "list": types.list_of(types.DYN),
+    "map": types.map_of(types.DYN, types.DYN),
     "null_type": types.NULL,
     "type": types.TYPE,
-    "optional_type": types.optional_of(types.param("V")),
+    "optional_type": types.optional_of(types.DYN),
     "net.IP": types.IP,
     "net.CIDR": types.CIDR,
 }
+NAMED_TYPES = frozenset(_TYPES) - {"duration", "timestamp"}
+"""Names of types that exist when an expression runs."""
 
 
 @lru_cache(maxsize=1)
 def _libraries() -> tuple[Library, ...]:
-    from dracore.selectors.library import collections, formats, kubernetes, network, regexes, standard, texts
+    from dracore.selectors.library import (
+        authorization,
+        collections,
+        formats,
+        kubernetes,
+        network,
+        regexes,
+        standard,
+        texts,
+        urls,
+    )
 
     return (
-        *(standard.STANDARD, network.URLS, regexes.REGEX, collections.LISTS),
+        *(standard.STANDARD, urls.URLS, regexes.REGEX, collections.LISTS),
         *(collections.OPTIONALS, kubernetes.QUANTITIES, texts.STRINGS, collections.SETS),
-        *(network.IPS, network.CIDRS, formats.FORMATS, collections.COMPREHENSIONS, kubernetes.SEMVERS),
+        *(
+            authorization.AUTHORIZATION,
+            authorization.SELECTORS,
+            network.IPS,
+            network.CIDRS,
+            formats.FORMATS,
+            collections.COMPREHENSIONS,
+            kubernetes.SEMVERS,
+        ),
         *(collections.EXTENDED_LISTS, collections.INCLUDES),
     )
 

@@ -44,6 +44,8 @@ _UNIT = frozenset(
         "getPort",
         "getEscapedPath",
         "getQuery",
+        *("path", "group", "serviceAccount", "resource", "subresource", "namespace", "name"),
+        *("allowed", "reason", "error", "errored"),
     }
 )
 _PARSERS = frozenset(
@@ -133,6 +135,11 @@ def _kubernetes(estimator: Estimator, node: Call, overload: str) -> _Estimate | 
     name, args, target = node.name, node.args, node.target
     if name in _UNIT:
         return ONE, None
+    if name == "check":
+        return fixed(350_000), None
+    if name in ("fieldSelector", "labelSelector") and args:
+        size = estimator.known(args[0])
+        return fixed(10).plus(size.scaled(_TEXT)).plus(size.scaled(0.5).scaled(40.0)), None
     if name == "_==_":
         return _equal(estimator, args)
     if name in _TRAVERSALS and target is not None:

@@ -246,7 +246,7 @@ class _Parser:
                 node = macro[1](pos, target, args)
             except MacroError as error:
                 self._issues.report(error.pos, error.message)
-                return self._deep(Literal(pos, None), *below, counted=target is not None)
+                return self._deep(Literal(error.pos, None), *below, counted=target is not None)
             if node is not None:
                 self.used.add(macro[0])
                 return self._deep(node, *below, counted=target is not None)

@@ -24,12 +24,13 @@ from dracore.selectors.attributes import (
 )
 from dracore.selectors.calls import call
 from dracore.selectors.depth import STRIDE, apart
-from dracore.selectors.environment import Environment
+from dracore.selectors.environment import NAMED_TYPES, Environment
 from dracore.selectors.faults import Fault
 from dracore.selectors.folds import fold
 from dracore.selectors.library.regexes import pattern
+from dracore.selectors.shown import show
 from dracore.selectors.tree import Call, Fold, Ident, ListNode, Literal, MapNode, Node, Select
-from dracore.selectors.values import NO_OVERLOAD, Optional, from_key, show, to_key
+from dracore.selectors.values import NO_OVERLOAD, Optional, TypeValue, to_key
 
 CONVERSIONS = frozenset(
     {
@@ -121,9 +122,10 @@ class Planner:
 
     def _ident(self, node: Ident) -> Plan:
         if node.constant is not None:
-            if node.constant.name in ("duration", "timestamp"):
-                raise Fault(f"reference to undefined type: {node.constant.name}")
-            return Constant(node.constant)
+            return _type(node.constant.name)
+        if node.type.kind == "type":
+            # Upstream a name whose value is a type is looked up as the name of one, whatever it stands for.
+            return _type(node.name.lstrip("."))
         for scope in reversed(self._scopes):
             if node.name in scope:
                 return Path(scope[node.name])
@@ -200,7 +202,9 @@ class Planner:
 
     def _list(self, node: ListNode) -> Plan:
         plans = [self.plan(each) for each in node.elements]
-        if all(isinstance(each, Constant) for each in plans) and not node.optional:
+        if all(isinstance(each, Constant) for each in plans):
+            if node.optional:
+                return _failing(_not_optional_element(plans[min(node.optional)].value))  # type: ignore[union-attr]
             return Constant([each.value for each in plans if isinstance(each, Constant)])
         runs = [closed(each) for each in plans]
         optional = node.optional
@@ -214,9 +218,7 @@ class Planner:
                 value = run(frame)
                 if index in optional:
                     if value.__class__ is not Optional:
-                        raise Fault(
-                            f"cannot initialize optional list element from non-optional value {show(value)}"
-                        )
+                        raise _not_optional_element(value)
                     if not value.present:
                         continue
                     value = value.value
@@ -227,7 +229,10 @@ class Planner:
 
     def _map(self, node: MapNode) -> Plan:
         pairs = [(self.plan(key), self.plan(value), optional) for key, value, optional in node.entries]
-        if all(isinstance(k, Constant) and isinstance(v, Constant) and not o for k, v, o in pairs):
+        if all(isinstance(k, Constant) and isinstance(v, Constant) for k, v, _ in pairs):
+            for key, value, optional in pairs:
+                if optional:
+                    return _failing(_not_optional_entry(key.value, value.value))  # type: ignore[union-attr]
             return Constant({to_key(k.value): v.value for k, v, _ in pairs})  # type: ignore[union-attr]
         runs = [(closed(key), closed(value), optional) for key, value, optional in pairs]
 
@@ -235,25 +240,46 @@ class Planner:
             frame[COST] += costs.MAP
             built: dict[Any, Any] = {}
             for key_run, value_run, optional in runs:
-                key = to_key(key_run(frame))
+                name = key_run(frame)
                 value = value_run(frame)
                 if optional:
                     if value.__class__ is not Optional:
-                        raise Fault(
-                            f"cannot initialize optional entry '{show(from_key(key))}' "
-                            f"from non-optional value {show(value)}"
-                        )
+                        raise _not_optional_entry(name, value)
                     if not value.present:
-                        built.pop(key, None)
+                        built.pop(to_key(name), None)
                         continue
                     value = value.value
-                built[key] = value
+                built[to_key(name)] = value
             return built
 
         return build
 
     def _fold(self, node: Fold) -> Plan:
         return fold(node, self)
+
+
+def _type(name: str) -> Plan:
+    """The type of that name; some are declared, but not there when it runs."""
+    if name not in NAMED_TYPES:
+        raise Fault(f"reference to undefined type: {name}")
+    return Constant(TypeValue(name))
+
+
+def _not_optional_element(value: Any) -> Fault:
+    return Fault(f"cannot initialize optional list element from non-optional value {show(value)}")
+
+
+def _not_optional_entry(key: Any, value: Any) -> Fault:
+    return Fault(f"cannot initialize optional entry '{show(key)}' from non-optional value {show(value)}")
+
+
+def _failing(fault: Fault) -> Run:
+    """A constant that is an error: it costs nothing."""
+
+    def fail(_frame: list[Any]) -> Any:
+        raise Fault(fault.message)
+
+    return fail
 
 
 class _Relative(Path):

@@ -59,6 +59,10 @@ BOOL, INT, UINT, DOUBLE, STRING, BYTES, NULL, DURATION, TIMESTAMP, DYN, ANY, ERR
 QUANTITY, SEMVER, URL, FORMAT, DEVICE = (
     Type("struct", f"kubernetes.{name}") for name in ("Quantity", "Semver", "URL", "NamedFormat", "DRADevice")
 )
+AUTHORIZER, PATH_CHECK, GROUP_CHECK, RESOURCE_CHECK, DECISION = (
+    Type("struct", f"kubernetes.authorization.{name}")
+    for name in ("Authorizer", "PathCheck", "GroupCheck", "ResourceCheck", "Decision")
+)
 IP, CIDR = Type("opaque", "net.IP"), Type("opaque", "net.CIDR")
 COMPARABLE = (INT, UINT, DOUBLE, BOOL, DURATION, TIMESTAMP, STRING, BYTES)
 SUMMABLE = (INT, UINT, DOUBLE, DURATION)

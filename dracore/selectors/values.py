@@ -7,10 +7,8 @@ that a fold keeps one in its accumulator.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any
 
 from dracore.model.semver import Semver
@@ -79,6 +77,8 @@ class Key:
 
 NONE = Optional(None, present=False)
 EMPTY: dict[str, Any] = {}
+MISSING: Any = object()
+"""What a look-up gives where there is nothing."""
 _TRUE, _FALSE = Key(True), Key(False)
 BOOL_TYPE, STRING_TYPE = TypeValue("bool"), TypeValue("string")
 
@@ -142,149 +142,6 @@ def type_name(value: Any) -> str:
     return _NAMES.get(value.__class__, "unknown")
 
 
-# --- equality and order ---------------------------------------------------------------------------------
-
-_NUMBERS = frozenset({int, UInt, float})
-_LOUD: dict[type, Callable[[Any, Any], bool]] = {
-    Semver: lambda one, other: one == other,
-}
-_ACCEPTS: dict[type, frozenset[type]] = {
-    Semver: frozenset({Semver}),
-}
-
-
-def register_equality(kind: type, equal: Callable[[Any, Any], bool]) -> None:
-    """A class whose values are compared with their own kind alone; anything else is an error."""
-    _LOUD[kind] = equal
-    _ACCEPTS[kind] = frozenset({kind})
-
-
-def register_accepting(kind: type, others: frozenset[type], equal: Callable[[Any, Any], bool]) -> None:
-    """As :func:`register_equality`, for a class that is compared with several."""
-    _LOUD[kind] = equal
-    _ACCEPTS[kind] = others
-
-
-def equals(one: Any, other: Any) -> bool:
-    """``one == other``.
-
-    :raises Fault: where the API server's types refuse to be compared with another type.
-    """
-    kind, second = one.__class__, other.__class__
-    if kind is second and (kind is str or kind is int or kind is bool):
-        return bool(one == other)
-    if kind in _LOUD:
-        if second is type(None):
-            return False
-        if second not in _ACCEPTS[kind]:
-            raise Fault(NO_OVERLOAD)
-        return _LOUD[kind](one, other)
-    if kind in _NUMBERS:
-        return second in _NUMBERS and bool(one == other)
-    if kind is list:
-        return second is list and _lists_equal(one, other)
-    if kind is dict or kind is Domains:
-        return (second is dict or second is Domains) and _maps_equal(one, other)
-    if kind is Optional:
-        if second is not Optional or one.present != other.present:
-            return False
-        return not one.present or equals(one.value, other.value)
-    return kind is second and bool(one == other)
-
-
-def same(one: Any, other: Any) -> bool:
-    """``equals`` where an error counts as different: in ``in``, ``includes``, ``!=`` and sets."""
-    try:
-        return equals(one, other)
-    except Fault:
-        return False
-
-
-def _lists_equal(one: list[Any], other: list[Any]) -> bool:
-    if len(one) != len(other):
-        return False
-    return all(map(_not_different, one, other))
-
-
-def _not_different(one: Any, other: Any) -> bool:
-    """Elements that cannot be compared at all do not make their lists different: a quirk of cel-go."""
-    try:
-        return equals(one, other)
-    except Fault:
-        return True
-
-
-def _maps_equal(one: dict[Any, Any], other: dict[Any, Any]) -> bool:
-    if len(one) != len(other):
-        return False
-    other_is_open = other.__class__ is Domains
-    for key, value in one.items():
-        if key in other:
-            found = other[key]
-        elif other_is_open:
-            found = EMPTY
-        else:
-            return False
-        if not _not_different(value, found):
-            return False
-    return True
-
-
-def compare(one: Any, other: Any) -> int:
-    """-1, 0 or 1.
-
-    :raises Fault: when there is no order between them.
-    """
-    kind, second = one.__class__, other.__class__
-    if kind in _NUMBERS and second in _NUMBERS:
-        if one != one or other != other:
-            raise Fault("NaN values cannot be ordered")
-        return int(one > other) - int(one < other)
-    if kind is not second:
-        raise Fault(NO_OVERLOAD)
-    if kind is bool or kind is bytes:
-        return int(one > other) - int(one < other)
-    if kind is str:
-        if one == other:
-            return 0
-        return 1 if one.encode("utf-8", "surrogatepass") > other.encode("utf-8", "surrogatepass") else -1
-    if kind is Duration or kind is Timestamp:
-        return int(one.nanos > other.nanos) - int(one.nanos < other.nanos)
-    raise Fault(NO_OVERLOAD)
-
-
-def contains(container: Any, item: Any) -> bool:
-    """``item in container``."""
-    kind = container.__class__
-    if kind is list:
-        # An element that cannot be compared counts as another one.
-        return any(same(item, each) for each in container)
-    if kind is dict or kind is Domains:
-        return find(container, item, open_domains=False) is not MISSING
-    raise Fault(NO_OVERLOAD)
-
-
-MISSING: Any = object()
-
-
-def find(container: dict[Any, Any], key: Any, *, open_domains: bool = True) -> Any:
-    """The value under a key, or MISSING; a number finds an equal number of another type."""
-    kind = key.__class__
-    if not container:
-        found = MISSING
-    elif kind is str:
-        found = container.get(key, MISSING)
-    elif kind is float:
-        found = container.get((key,), MISSING)
-        if found is MISSING and math.isfinite(key) and key == int(key):
-            found = container.get(int(key), MISSING)
-    else:
-        found = container.get(to_key(key), MISSING)
-    if found is MISSING and open_domains and container.__class__ is Domains:
-        return EMPTY
-    return found
-
-
 def size_of(value: Any) -> int:
     """The size by which costs are counted: 1 for what has none."""
     kind = value.__class__
@@ -320,41 +177,6 @@ def uint64(value: int) -> UInt:
     if 0 <= value <= UINT_MAX:
         return UInt(value)
     raise Fault("unsigned integer overflow")
-
-
-def show(value: Any) -> str:
-    """A value inside a message, roughly as Go prints it."""
-    if value is None:
-        return "null"
-    if value.__class__ is bool:
-        return "true" if value else "false"
-    if value.__class__ is float:
-        return show_double(value)
-    if value.__class__ is list:
-        return "[" + ", ".join(map(show, value)) + "]"
-    return str(value)
-
-
-def show_double(value: float, widest: int = 21) -> str:
-    """The shortest text that reads back the same, in Go's ``%g``: an exponent from 10**`widest` on."""
-    if value != value:
-        return "NaN"
-    if math.isinf(value):
-        return "+Inf" if value > 0 else "-Inf"
-    if value == 0:
-        return "-0" if math.copysign(1, value) < 0 else "0"
-    sign, numbers, point = Decimal(repr(value)).normalize().as_tuple()
-    digits = "".join(map(str, numbers))
-    exponent = len(digits) - 1 + int(point)
-    head = "-" if sign else ""
-    if exponent < -4 or exponent >= widest:
-        mantissa = digits if len(digits) == 1 else f"{digits[0]}.{digits[1:]}"
-        return f"{head}{mantissa}e{'-' if exponent < 0 else '+'}{abs(exponent):02d}"
-    if exponent < 0:
-        return f"{head}0.{'0' * (-exponent - 1)}{digits}"
-    whole = digits[: exponent + 1].ljust(exponent + 1, "0")
-    rest = digits[exponent + 1 :]
-    return f"{head}{whole}.{rest}" if rest else head + whole
 
 
 def items_of(value: Any) -> Iterable[Any]:

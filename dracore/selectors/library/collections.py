@@ -8,23 +8,12 @@ from functools import cmp_to_key
 from typing import Any
 
 from dracore.selectors.declarations import Library, library
+from dracore.selectors.equality import compare, contains, same
 from dracore.selectors.faults import Fault, Stopped
 from dracore.selectors.library import standard, times
+from dracore.selectors.shown import show
 from dracore.selectors.types import COMPARABLE, SUMMABLE, Type
-from dracore.selectors.values import (
-    NO_OVERLOAD,
-    NONE,
-    Duration,
-    Optional,
-    Timestamp,
-    UInt,
-    compare,
-    contains,
-    same,
-    show,
-    to_key,
-    type_name,
-)
+from dracore.selectors.values import NO_OVERLOAD, NONE, Duration, Optional, Timestamp, UInt, to_key, type_name
 
 _LONGEST = 1_000_000
 _ORDERED = (bool, int, UInt, float, str, bytes, Duration, Timestamp)
@@ -140,12 +129,11 @@ def slice_of(values: list[Any], start: int, end: int) -> list[Any]:
     return values[start:end]
 
 
-def flatten(values: Any, depth: Any = 1) -> list[Any]:
-    """Lists inside, down to `depth`, opened."""
-    if values.__class__ is not list:
-        raise Fault(f"{NO_OVERLOAD}: {type_name(values)}.flatten()")
-    if depth.__class__ is not int:
-        raise Fault(f"{NO_OVERLOAD}: {type_name(values)}.flatten({type_name(depth)})")
+def flatten(values: Any, *depths: Any) -> list[Any]:
+    """Lists inside, down to a depth of 1 or another, opened."""
+    depth = depths[0] if depths else 1
+    if values.__class__ is not list or depth.__class__ is not int:
+        raise Fault(f"{NO_OVERLOAD}: {type_name(values)}.flatten({', '.join(map(type_name, depths))})")
     if depth < 0:
         raise Fault("level must be non-negative")
     for _ in range(depth):
@@ -272,8 +260,8 @@ def _is_zero(value: Any) -> bool:
         return value == 0
     if isinstance(value, Duration):
         return value.nanos == 0
-    if isinstance(value, Optional):
-        return not value.present or _is_zero(value.value)
+    if isinstance(value, Timestamp):
+        return value.nanos == times.EARLIEST
     return False
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,23 +9,11 @@ from datetime import date
 from typing import Any
 
 from dracore.selectors.declarations import Library, library
-from dracore.selectors.faults import Fault
-from dracore.selectors.library.network import is_url
-from dracore.selectors.library.times import to_timestamp
-from dracore.selectors.values import NONE, UNHASHABLE, Optional, register, register_equality
+from dracore.selectors.equality import register_equality
+from dracore.selectors.library.urls import why_not
+from dracore.selectors.values import NONE, UNHASHABLE, Optional, register
 
-_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
-_QUALIFIED = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
-_TESTS = {
-    "label": re.compile(_LABEL, re.ASCII),
-    "subdomain": re.compile(rf"{_LABEL}(\.{_LABEL})*", re.ASCII),
-    "1035": re.compile("[a-z]([-a-z0-9]*[a-z0-9])?", re.ASCII),
-    "qualified": re.compile(_QUALIFIED, re.ASCII),
-    "value": re.compile(rf"({_QUALIFIED})?", re.ASCII),
-    "uuid": re.compile(
-        "[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}", re.ASCII | re.IGNORECASE
-    ),
-}
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,81 +33,137 @@ UNHASHABLE.add(Format)
 register_equality(Format, lambda one, other: one == other)
 
 
-def _name(test: str, limit: int, words: str, prefix: bool = False) -> Callable[[str], list[str]]:
-    def faults(text: str) -> list[str]:
-        if prefix:
-            # What ends in a dash is completed by a generated suffix.
-            text = f"{text[:-1]}a" if len(text) > 1 and text.endswith("-") else text
-        found = [f"must be no more than {limit} bytes"] if len(text.encode()) > limit else []
-        return found if _TESTS[test].fullmatch(text) else [*found, words]
+class _Name:
+    """Names that a regular expression describes. `unit` is what the API calls the bytes of a length."""
 
-    return faults
+    def __init__(self, shape: str, limit: int, words: str, *examples: str, unit: str = "characters") -> None:
+        self.matches = re.compile(shape, re.ASCII).fullmatch
+        self.long = f"must be no more than {limit} {unit}"
+        self._limit = limit
+        shown = " or ".join(f"'{each}', " for each in examples)
+        self.words = f"{words} (e.g. {shown}regex used for validation is '{shape}')"
+
+    def is_long(self, text: str) -> bool:
+        return len(text.encode("utf-8", "surrogatepass")) > self._limit
+
+    def __call__(self, text: str) -> list[str]:
+        found = [self.long] if self.is_long(text) else []
+        return found if self.matches(text) else [*found, self.words]
+
+
+_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_KEY = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
+_ENDS = "and must start and end with an alphanumeric character"
+_LABELS = _Name(
+    _LABEL,
+    63,
+    f"a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', {_ENDS}",
+    *("my-name", "123-abc"),
+)
+_SUBDOMAINS = _Name(
+    rf"{_LABEL}(\.{_LABEL})*",
+    253,
+    f"a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', {_ENDS}",
+    "example.com",
+)
+_LABELS_1035 = _Name(
+    "[a-z]([-a-z0-9]*[a-z0-9])?",
+    63,
+    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic "
+    "character, and end with an alphanumeric character",
+    *("my-name", "abc-123"),
+)
+_KEYS = _Name(
+    _KEY,
+    63,
+    f"must consist of alphanumeric characters, '-', '_' or '.', {_ENDS}",
+    *("MyName", "my.name", "123-abc"),
+    unit="bytes",
+)
+_VALUES = _Name(
+    f"({_KEY})?",
+    63,
+    f"a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', {_ENDS}",
+    *("MyValue", "my_value", "12345"),
+    unit="bytes",
+)
+_UUID = re.compile("[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+_BASE64 = re.compile(
+    "(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{4})", re.ASCII
+)
+_TIME = re.compile(r"(\d{2}):(\d{2}):(\d{2})(.[0-9]+)?(z|[+-]\d{2}:\d{2})", re.ASCII)
+
+
+def _labels(text: str) -> list[str]:
+    found = _LABELS(text)
+    if found and found[-1] == _LABELS.words and _SUBDOMAINS.matches(text):
+        found[-1] = "must not contain dots"
+    return found
+
+
+def _prefix(faults: Callable[[str], list[str]]) -> Callable[[str], list[str]]:
+    """What ends in a dash is completed by a generated suffix; upstream two characters make room for it."""
+    return lambda text: faults(f"{text[:-2]}a" if len(text) > 1 and text.endswith("-") else text)
 
 
 def _qualified(text: str) -> list[str]:
-    parts = text.split("/")
-    if len(parts) > 2:
-        return ["a qualified name must consist of a prefix and a name"]
+    prefix, slash, name = text.partition("/")
     found: list[str] = []
-    if len(parts) == 2:
-        if not parts[0]:
-            found.append("prefix part must be non-empty")
-        else:
-            found += _SUBDOMAIN(parts[0])
-    if not parts[-1]:
+    if "/" in name:
+        completed = "with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
+        return [f"a valid label key {_KEYS.words} {completed}"]
+    if not slash:
+        name = prefix
+    elif not prefix:
+        found.append("prefix part must be non-empty")
+    else:
+        of_prefix = [each.replace("253 characters", "253 bytes") for each in _SUBDOMAINS(prefix)]
+        found += [f"prefix part {each}" for each in of_prefix]
+    if not name:
         found.append("name part must be non-empty")
-    elif len(parts[-1]) > 63:
-        found.append("name part must be no more than 63 bytes")
-    if not _TESTS["qualified"].fullmatch(parts[-1]):
-        found.append("name part must consist of alphanumeric characters, '-', '_' or '.'")
-    return found
+    elif _KEYS.is_long(name):
+        found.append(f"name part {_KEYS.long}")
+    return found if _KEYS.matches(name) else [*found, f"name part {_KEYS.words}"]
 
 
 def _test(words: str, test: Callable[[str], bool]) -> Callable[[str], list[str]]:
     return lambda text: [] if test(text) else [words]
 
 
-def _is_base64(text: str) -> bool:
-    try:
-        base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        return False
-    return bool(text)
-
-
 def _is_date(text: str) -> bool:
+    if text[:4] == "0000":  # a year to Go; a leap year, like 2000
+        text = f"2000{text[4:]}"
     try:
-        return len(text) == 10 and bool(date.fromisoformat(text))
+        return bool(_DATE.fullmatch(text)) and bool(date.fromisoformat(text))
     except ValueError:
         return False
 
 
 def _is_datetime(text: str) -> bool:
-    try:
-        to_timestamp(text)
-    except Fault:
+    day, t, clock = text.lower().partition("t")
+    time = _TIME.fullmatch(clock.partition("t")[0])
+    if not t or time is None or not _is_date(day):
         return False
-    return True
+    return time[1] <= "23" and time[2] <= "59" and time[3] <= "59"
 
 
-_LABEL_WORDS = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-'"
-_SUBDOMAIN_WORDS = (
-    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.'"
-)
-_1035_WORDS = "a DNS-1035 label must consist of lower case alphanumeric characters or '-'"
-_SUBDOMAIN = _name("subdomain", 253, _SUBDOMAIN_WORDS)
+def _uri(text: str) -> list[str]:
+    why = why_not(text)
+    return [why] if why else []
+
+
 _FAULTS: dict[str, Callable[[str], list[str]]] = {
-    "DNS1123Label": _name("label", 63, _LABEL_WORDS),
-    "DNS1123Subdomain": _SUBDOMAIN,
-    "DNS1035Label": _name("1035", 63, _1035_WORDS),
+    "DNS1123Label": _labels,
+    "DNS1123Subdomain": _SUBDOMAINS,
+    "DNS1035Label": _LABELS_1035,
     "QualifiedName": _qualified,
-    "DNS1123LabelPrefix": _name("label", 63, _LABEL_WORDS, prefix=True),
-    "DNS1123SubdomainPrefix": _name("subdomain", 253, _SUBDOMAIN_WORDS, prefix=True),
-    "DNS1035LabelPrefix": _name("1035", 63, _1035_WORDS, prefix=True),
-    "LabelValue": _name("value", 63, "a valid label must be an empty string or alphanumeric characters"),
-    "URI": _test("invalid URI for request", is_url),
-    "uuid": _test("does not match the UUID format", lambda text: bool(_TESTS["uuid"].fullmatch(text))),
-    "byte": _test("invalid base64", _is_base64),
+    "DNS1123LabelPrefix": _prefix(_labels),
+    "DNS1123SubdomainPrefix": _prefix(_SUBDOMAINS),
+    "DNS1035LabelPrefix": _prefix(_LABELS_1035),
+    "LabelValue": _VALUES,
+    "URI": _uri,
+    "uuid": _test("does not match the UUID format", lambda text: bool(_UUID.fullmatch(text))),
+    "byte": _test("invalid base64", lambda text: bool(_BASE64.fullmatch(text))),
     "date": _test("invalid date", _is_date),
     "datetime": _test("invalid datetime", _is_datetime),
 }

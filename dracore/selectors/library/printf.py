@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from dracore.selectors.faults import Fault
@@ -25,38 +25,37 @@ WRONG = {
 _NOT_NUMBERS = ("NaN", "Infinity", "-Infinity")
 
 
-def clauses(text: str, count: int) -> list[str | tuple[str, int | None, int]]:
+def clauses(text: str, count: int) -> Iterator[str | tuple[str, int | None, int]]:
     """A format as literal parts and clauses (letter, precision, index of its argument).
 
     :raises Fault: a clause that is none, or one without its argument.
     """
-    parts: list[str | tuple[str, int | None, int]] = []
     at, argument = 0, 0
     while at < len(text):
         percent = text.find("%", at)
         if percent < 0:
-            parts.append(text[at:])
+            yield text[at:]
             break
-        parts.append(text[at:percent])
+        yield text[at:percent]
         at = percent + 1
         if text[at : at + 1] == "%":
-            parts.append("%")
+            yield "%"
             at += 1
             continue
-        if argument >= count:
-            raise Fault(f"index {argument} out of range")
         if at >= len(text):
             raise Fault("unexpected end of string")
+        if argument >= count:
+            raise Fault(f"index {argument} out of range")
         precision: int | None = None
         if text[at] == ".":
             precision, at = _precision(text, at + 1)
         letter = text[at : at + 1]
         if letter not in WRONG or not letter:
-            raise Fault(f'could not parse formatting clause: unrecognized formatting clause "{letter}"')
-        parts.append((letter, precision, argument))
+            shown = letter.encode("utf-8", "surrogatepass")[:1].decode("latin-1")  # Go reads a byte
+            raise Fault(f'could not parse formatting clause: unrecognized formatting clause "{shown}"')
+        yield letter, precision, argument
         argument += 1
         at += 1
-    return parts
 
 
 def _precision(text: str, at: int) -> tuple[int, int]:
@@ -124,7 +123,7 @@ def _quoted(value: Any) -> str:
     if isinstance(value, Duration):
         return f"duration({quote(_string(value))})"
     if isinstance(value, TypeValue):
-        return f"type({value.name})"
+        return value.name
     if not isinstance(value, str | bool | int | list | dict | None):
         raise Fault(f"no formatting function for {type_name(value)}")
     return _string(value)

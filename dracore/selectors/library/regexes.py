@@ -7,7 +7,7 @@ from typing import Any
 
 from dracore.selectors.declarations import Library, library
 from dracore.selectors.faults import Fault
-from dracore.selectors.values import NO_OVERLOAD
+from dracore.selectors.values import NO_OVERLOAD, Duration, Timestamp, TypeValue
 
 _WORDS = {
     "missing ]": "missing closing ]",
@@ -65,8 +65,10 @@ def _refuse_bytes(text: str) -> None:
 
 def matches(text: Any, regex: Any) -> bool:
     """Whether the pattern is found anywhere in the text."""
+    if text.__class__ is TypeValue:
+        text = text.name
     if text.__class__ is not str:
-        raise Fault(f"{NO_OVERLOAD}: matches")
+        raise Fault(NO_OVERLOAD if text.__class__ in (Duration, Timestamp) else f"{NO_OVERLOAD}: matches")
     if regex.__class__ is not str:
         raise Fault(NO_OVERLOAD)
     if len(regex) > _SMALL or len(text) > _SMALL:

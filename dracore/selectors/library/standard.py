@@ -7,9 +7,11 @@ import re
 from typing import Any
 
 from dracore.selectors.declarations import Library, library
+from dracore.selectors.equality import compare, contains
 from dracore.selectors.faults import Fault
 from dracore.selectors.library import times
 from dracore.selectors.library.regexes import matches
+from dracore.selectors.shown import show_double
 from dracore.selectors.values import (
     INT_MAX,
     INT_MIN,
@@ -20,10 +22,7 @@ from dracore.selectors.values import (
     Timestamp,
     TypeValue,
     UInt,
-    compare,
-    contains,
     int64,
-    show_double,
     type_name,
     uint64,
 )
@@ -135,7 +134,7 @@ def negate(value: Any) -> Any:
         return -value
     if kind is Duration:
         return times.duration(-value.nanos)
-    raise Fault(NO_OVERLOAD)
+    raise Fault(NO_OVERLOAD if kind in (bool, str, Timestamp) else f"{NO_OVERLOAD}: -_")
 
 
 def invert(value: Any) -> bool:
@@ -269,7 +268,7 @@ def to_string(value: Any) -> str:
     if kind is int or kind is UInt:
         return str(int(value))
     if kind is float:
-        return show_double(value, 6)
+        return show_double(value)
     if kind is bytes:
         try:
             return value.decode()  # type: ignore[no-any-return]

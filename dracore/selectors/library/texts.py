@@ -8,7 +8,7 @@ from typing import Any
 from dracore.selectors.declarations import Library, library
 from dracore.selectors.faults import Fault, Stopped
 from dracore.selectors.library.printf import format_text
-from dracore.selectors.values import show
+from dracore.selectors.shown import show
 
 _LOWER = str.maketrans(ascii_letters.ascii_uppercase, ascii_letters.ascii_lowercase)
 _UPPER = str.maketrans(ascii_letters.ascii_lowercase, ascii_letters.ascii_uppercase)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from dracore.selectors.faults import Fault
+from dracore.selectors.shown import quoted
 from dracore.selectors.values import INT_MAX, INT_MIN, NO_OVERLOAD, Duration, Timestamp, type_name
 
 SECOND = 1_000_000_000
@@ -24,9 +25,11 @@ _UNITS = {
 }
 _PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
 _EPOCH = date(1970, 1, 1).toordinal()
-_EARLIEST = (date(1, 1, 1).toordinal() - _EPOCH) * 86400 * SECOND
-_LATEST = (date(9999, 12, 31).toordinal() - _EPOCH + 1) * 86400 * SECOND - 1
-_RFC3339 = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:[.,](\d+))?(Z|[+-]\d\d:\d\d)", re.ASCII)
+EARLIEST = (date(1, 1, 1).toordinal() - _EPOCH) * 86400 * SECOND
+LATEST = (date(9999, 12, 31).toordinal() - _EPOCH + 1) * 86400 * SECOND - 1
+"""The first and last nanosecond of the years 1 to 9999."""
+# Go takes an hour of one digit, and a comma.
+_RFC3339 = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d?):(\d\d):(\d\d)(?:[.,](\d+))?(Z|[+-]\d\d:\d\d)", re.ASCII)
 
 
 def duration(nanos: int) -> Duration:
@@ -38,7 +41,7 @@ def duration(nanos: int) -> Duration:
 
 def timestamp(nanos: int, offset: int = 0) -> Timestamp:
     """A timestamp, if it lies in the years 1 to 9999."""
-    if _EARLIEST <= nanos <= _LATEST:
+    if EARLIEST <= nanos <= LATEST:
         return Timestamp(nanos, offset)
     raise Fault("timestamp overflow")
 
@@ -101,11 +104,12 @@ def to_timestamp(value: Any) -> Timestamp:
         offset = 0
         if zone != "Z":
             hours, minutes = int(zone[1:3]), int(zone[4:6])
-            if hours > 24 or minutes > 59:
+            if hours > 24 or minutes > 60:
                 raise _failed(value, "Timestamp")
             offset = (hours * 3600 + minutes * 60) * (-1 if zone[0] == "-" else 1)
         try:
-            days = date(year, month, day).toordinal() - _EPOCH
+            # The year 0 is one to Go, though no timestamp may lie in it.
+            days = date(year or _CYCLE_YEARS, month, day).toordinal() - _EPOCH - (0 if year else _CYCLE_DAYS)
         except ValueError:
             raise _failed(value, "Timestamp") from None
         if hour < 24 and minute < 60 and second < 60:
@@ -122,48 +126,78 @@ def show(value: Any) -> str:
         text = f"{seconds:f}"
         return f"{text.rstrip('0').rstrip('.') if '.' in text else text}s"
     whole, nanos = divmod(value.nanos, SECOND)
-    try:
-        moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=whole + value.offset)
-    except OverflowError:
-        raise Fault("timestamp overflow") from None
+    at = _Moment(whole + value.offset)
     fraction = f".{nanos:09d}".rstrip("0") if nanos else ""
     minutes = abs(value.offset) // 60
     sign = "-" if value.offset < 0 else "+"
     zone = f"{sign}{minutes // 60:02d}:{minutes % 60:02d}" if value.offset else "Z"
-    return f"{moment.year:04d}-{moment:%m-%dT%H:%M:%S}{fraction}{zone}"
+    clock = f"{at.hour:02d}:{at.minute:02d}:{at.second:02d}"
+    return f"{at.year:04d}-{at.month:02d}-{at.day:02d}T{clock}{fraction}{zone}"
 
 
-def _zone(name: str) -> tzinfo:
-    sign, colon, minutes = name.partition(":")
+# --- parts of a timestamp ---------------------------------------------------------------------------------
+
+_CYCLE_DAYS, _CYCLE_YEARS = 146_097, 400
+"""After so many days the calendar repeats itself."""
+_WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
+
+
+class _Moment:
+    """Seconds since 1970 by the calendar. A zone may lead to the years 0 and 10000, which Python has not."""
+
+    def __init__(self, seconds: int) -> None:
+        days, self._clock = divmod(seconds, 86400)
+        cycles, days = divmod(days + _EPOCH - 1, _CYCLE_DAYS)
+        self._date = date.fromordinal(days + 1)
+        self.year = self._date.year + cycles * _CYCLE_YEARS
+        self.month, self.day = self._date.month, self._date.day
+        self.hour, self.minute, self.second = self._clock // 3600, self._clock // 60 % 60, self._clock % 60
+        self.weekday = self._date.isoweekday() % 7
+        self.yearday = self._date.timetuple().tm_yday
+
+
+def _offset(zone: str, seconds: int) -> int:
+    """Seconds east of UTC at an instant, of a zone's name or of hours and minutes."""
+    hours, colon, minutes = zone.partition(":")
     if colon:
-        try:
-            hours, rest = int(sign), int(minutes)
-        except ValueError:
-            raise Fault(f'strconv.Atoi: parsing "{sign}": invalid syntax') from None
-        return timezone(timedelta(minutes=hours * 60 - rest if name[0] == "-" else hours * 60 + rest))
-    if name in ("", "UTC"):
-        return UTC
+        total = _atoi(hours) * 60
+        rest = _atoi(minutes)
+        return (total - rest if zone[0] == "-" else total + rest) * 60
+    if zone in ("", "UTC", "Local"):  # the API server runs in UTC
+        return 0
+    if ".." in zone or zone[0] in "/\\":
+        raise Fault("time: invalid location name")
     from zoneinfo import ZoneInfo
 
     try:
-        return ZoneInfo(name)
+        known = ZoneInfo(zone)
     except (OSError, ValueError, KeyError):
-        raise Fault(f"unknown time zone {name}") from None
+        raise Fault(f"unknown time zone {zone}") from None
+    # Python's years end where a zone may still lead beyond; what a zone does has no history there.
+    inside = min(max(seconds, EARLIEST // SECOND + 2 * 86400), LATEST // SECOND - 2 * 86400)
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=inside)
+    offset = moment.astimezone(known).utcoffset()
+    return int(offset.total_seconds()) if offset is not None else 0
 
 
-def _getter(read: Callable[[datetime], int]) -> Callable[..., int]:
-    def get(value: Timestamp, zone: str = "UTC") -> int:
-        moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=value.nanos // SECOND)
-        try:
-            return read(moment.astimezone(_zone(zone)))
-        except (OverflowError, ValueError):
-            raise Fault("timestamp overflow") from None
+def _atoi(text: str) -> int:
+    if not _WHOLE.fullmatch(text):
+        raise Fault(f"strconv.Atoi: parsing {quoted(text)}: invalid syntax")
+    if len(text) > 300 or not INT_MIN <= int(text) <= INT_MAX:
+        raise Fault(f"strconv.Atoi: parsing {quoted(text)}: value out of range")
+    return int(text)
+
+
+def _getter(read: Callable[[_Moment], int]) -> Callable[..., int]:
+    def get(value: Timestamp, zone: str = "") -> int:
+        seconds = value.nanos // SECOND
+        return read(_Moment(seconds + (_offset(zone, seconds) if zone else 0)))
 
     return get
 
 
-def _milliseconds(value: Timestamp, zone: str = "UTC") -> int:
-    _zone(zone)
+def _milliseconds(value: Timestamp, zone: str = "") -> int:
+    _offset(zone, 0)
     return value.nanos % SECOND // 1_000_000
 
 
@@ -179,10 +213,10 @@ def _functions() -> dict[str, dict[str, tuple[str, Any]]]:
     getters: dict[str, tuple[str, Callable[..., int]]] = {
         "getFullYear": ("year", _getter(lambda moment: moment.year)),
         "getMonth": ("month", _getter(lambda moment: moment.month - 1)),
-        "getDayOfYear": ("day_of_year", _getter(lambda moment: moment.timetuple().tm_yday - 1)),
+        "getDayOfYear": ("day_of_year", _getter(lambda moment: moment.yearday - 1)),
         "getDayOfMonth": ("day_of_month", _getter(lambda moment: moment.day - 1)),
         "getDate": ("day_of_month_1_based", _getter(lambda moment: moment.day)),
-        "getDayOfWeek": ("day_of_week", _getter(lambda moment: moment.isoweekday() % 7)),
+        "getDayOfWeek": ("day_of_week", _getter(lambda moment: moment.weekday)),
         "getHours": ("hours", _getter(lambda moment: moment.hour)),
         "getMinutes": ("minutes", _getter(lambda moment: moment.minute)),
         "getSeconds": ("seconds", _getter(lambda moment: moment.second)),
