@@ -13,9 +13,9 @@ from dracore.allocate.held import Held
 from dracore.allocate.matching import Compiler, Matching, SelectorFailed, cel
 from dracore.allocate.nodes import Node
 from dracore.allocate.pools import Pool, PoolIndex, PoolState
-from dracore.allocate.published import PublishedSlice, TaintRule, with_rules
+from dracore.allocate.published import PoolId, PublishedSlice, TaintRule, with_rules
 from dracore.allocate.results import Allocation, allocation
-from dracore.allocate.search import LimitReached, Search
+from dracore.allocate.search import LimitReached, Search, Without
 from dracore.allocate.wanted import DeviceClass, WantedClaim
 from dracore.errors import SelectorError
 from dracore.model.names import RESULTS_PER_CLAIM
@@ -62,6 +62,7 @@ class Allocator:
         self.classes = {item.name: item for item in classes}
         self.matching = Matching(compiler)
         known = tuple(rules) if self.features.taint_rules else ()
+        self.rules = known
         self.slices = with_rules(tuple(slices), known)
         self._index = PoolIndex(self.slices, self.features)
         self._pools: dict[str, tuple[Pool, ...]] = {}
@@ -77,13 +78,28 @@ class Allocator:
             found = self._pools[node.name] = self._index.pools(node)
         return found
 
-    def allocate(self, node: Node, claims: Sequence[WantedClaim], held: Held | None = None) -> Answer:
+    def outdated(self, node: Node) -> tuple[tuple[PoolId, str], ...]:
+        """The pools of which a node has slices that do not count, and why."""
+        return self._index.outdated(node)
+
+    def allocate(
+        self,
+        node: Node,
+        claims: Sequence[WantedClaim],
+        held: Held | None = None,
+        *,
+        limit: int | None = None,
+        without: frozenset[Without] = frozenset(),
+    ) -> Answer:
         """Devices for all of `claims` on `node`, or for none of them.
 
         The first solution in the scheduler's order is taken; nothing is changed by this.
 
         :param held: what other claims hold.
+        :param limit: another than the allocator's own.
+        :param without: rules to leave out, for those who look for the one that stands in the way.
         """
+        limit = limit or self._limit
         pools = self.pools(node)
         held = held or Held()
         if self._is_full(pools, claims, held):
@@ -104,7 +120,8 @@ class Allocator:
                 pools,
                 held,
                 self.features,
-                self._limit,
+                limit,
+                without,
             )
             if search.run():
                 return Answer(
@@ -129,10 +146,10 @@ class Allocator:
             return Answer(None, str(error), cause=error.cause)
         except LimitReached:
             text = (
-                f"gave up after {self._limit} devices tried: too many combinations; ask for fewer devices"
+                f"gave up after {limit} devices tried: too many combinations; ask for fewer devices"
                 " at once or narrow the selectors"
             )
-            return Answer(None, text, gave_up=True, steps=self._limit)
+            return Answer(None, text, gave_up=True, steps=limit)
         if any(pool.state is PoolState.INVALID for pool in pools):
             return Answer(None, "invalid resource pools were encountered", this_node_only=True)
         return Answer(None, steps=search.steps)

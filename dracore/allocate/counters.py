@@ -86,6 +86,14 @@ class CounterLedger:
         self._draw(account, device, -1)
         account.companies.update(before)
 
+    def left(self, pool: Pool) -> dict[tuple[str, str], int]:
+        """What is left of each counter, by set and name; less than nothing where it is overdrawn."""
+        return {
+            (counter_set, name): amount
+            for counter_set, counters in self._account(pool).left.items()
+            for name, amount in counters.items()
+        }
+
     def short_of(self, pool: Pool, device: PublishedDevice) -> list[tuple[str, str, int, int]]:
         """The counters that keep a device away: set, counter, what is left and what it takes."""
         account = self._account(pool)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from dracore.allocate.allocator import Allocator
 from dracore.allocate.asks import Ask, Asks, Fatal
@@ -14,7 +13,8 @@ from dracore.allocate.nodes import Node
 from dracore.allocate.pools import PoolState
 from dracore.allocate.published import DeviceId, PublishedDevice
 from dracore.allocate.reasons import ORDER, Judge, Reason, Stage
-from dracore.allocate.wanted import Constraint, WantedClaim
+from dracore.allocate.together import Joint, Together
+from dracore.allocate.wanted import WantedClaim
 
 SELECTORS = (Stage.FEATURES, Stage.CLASS, Stage.REQUEST, Stage.NODE)
 
@@ -35,13 +35,27 @@ class Funnel:
     """The most devices on one node that pass all stages."""
     best_node: str = ""
     blocks: bool = False
-    """This request alone cannot be met on any node."""
+    """This request alone, in all its alternatives, cannot be met on any node."""
+    short: bool = False
+    """Others want its devices too, and there are too few."""
     error: str = ""
+    ambiguous: frozenset[str] = frozenset()
+    """Names of devices that several pools have."""
 
     @property
     def nearest(self) -> Reason | None:
-        """The device that comes farthest, and of these the one that is least off."""
-        found = [reason for reason in self.reasons if reason.remedy]
+        """The device that comes farthest, and of these the one that is least off.
+
+        Only where devices are missing, and a device of another class is none: it is not meant.
+        """
+        if not self.blocks and not self.short:
+            return None
+        classed = self.left.get(Stage.CLASS, 0) > 0
+        found = [
+            reason
+            for reason in self.reasons
+            if reason.remedy and not (classed and reason.stage is Stage.CLASS)
+        ]
         return min(
             found,
             key=lambda reason: (-ORDER.index(reason.stage), reason.distance, reason.device),
@@ -53,6 +67,10 @@ class Funnel:
         """What would give a device free, each once."""
         return tuple(dict.fromkeys(reason.frees for reason in self.reasons if reason.frees))
 
+    def name(self, device: DeviceId) -> str:
+        """A device's name, with its pool where several have one of this name."""
+        return f"{device.pool}/{device.device}" if device.device in self.ambiguous else device.device
+
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
@@ -61,11 +79,15 @@ class Explanation:
     funnels: tuple[Funnel, ...]
     summary: str
     problems: tuple[str, ...] = ()
-    """Pools that are left out."""
+    """Pools that are left out, and what else everybody should know."""
+    together: tuple[Together, ...] = ()
+    """Why devices that would each do cannot be had together."""
 
 
 REASONS_LIMIT = 2_000
 """How many devices that others hold are told of for one request; all are counted."""
+NODES_LIMIT = 3
+"""Nodes on which it is looked for what keeps requests from being met together."""
 _INDEX = {stage: index for index, stage in enumerate(ORDER)}
 
 
@@ -76,8 +98,17 @@ class _Count:
     reasons: list[Reason] = field(default_factory=list)
     held: int = 0
     seen: set[PublishedDevice] = field(default_factory=set)
-    best: int = -1
-    best_node: str = ""
+    names: set[str] = field(default_factory=set)
+    ambiguous: set[str] = field(default_factory=set)
+    passed: dict[str, int] = field(default_factory=dict)
+    """Node to how many devices a request could have there."""
+    missing: set[str] = field(default_factory=set)
+    """Nodes where a request for all devices cannot have one of them."""
+
+    def see(self, device: PublishedDevice) -> None:
+        self.seen.add(device)
+        name = device.id.device
+        (self.ambiguous if name in self.names else self.names).add(name)
 
     def left(self) -> dict[Stage, int]:
         """How many passed each stage."""
@@ -87,6 +118,26 @@ class _Count:
             found[stage] = left
         return found
 
+    def enough(self, ask: Ask, node: str) -> bool:
+        passed = self.passed.get(node, 0)
+        return passed > 0 and node not in self.missing if ask.all_devices else passed >= ask.count
+
+
+@dataclass(slots=True)
+class _Looked:
+    """A claim with what was found for each of its requests."""
+
+    claim: WantedClaim
+    judge: Judge
+    groups: list[list[Ask]] = field(default_factory=list)
+    counts: dict[Ask, _Count] = field(default_factory=dict)
+
+    def lacking(self, node: str) -> Iterator[list[Ask]]:
+        """The requests that cannot be met on a node even alone."""
+        return (
+            group for group in self.groups if not any(self.counts[ask].enough(ask, node) for ask in group)
+        )
+
 
 def explain(
     allocator: Allocator,
@@ -95,43 +146,55 @@ def explain(
     held: Held,
     *,
     holders: Mapping[DeviceId, Sequence[str]] | None = None,
+    error: str = "",
 ) -> Explanation:
     """Why `claims` cannot be allocated on any of `nodes`.
 
     :param holders: the claims that hold a device, for the text.
+    :param error: what the attempt ended with, if it did.
     """
+    from dracore.allocate.told import summary
+
+    problems = _problems(allocator, nodes)
     funnels: list[Funnel] = []
-    problems: dict[str, None] = {}
-    for node in nodes:
-        for pool in allocator.pools(node):
-            if pool.state is PoolState.INCOMPLETE:
-                problems[f"pool {pool.id} is incomplete: not all of its slices are there"] = None
-            elif pool.state is PoolState.INVALID:
-                problems[f"pool {pool.id} is invalid: {pool.reason}"] = None
-    for claim in claims:
+    looked: list[_Looked] = []
+    for index, claim in enumerate(claims):
         judge = Judge(
-            allocator.matching, allocator.features, held, holders or {}, claim.constraints, allocator.judged
+            allocator.matching,
+            allocator.features,
+            held,
+            holders or {},
+            claim.constraints,
+            allocator.judged,
+            allocator.rules,
         )
-        for ask, error in _asks(allocator, claim):
-            if ask is None:
-                funnels.append(Funnel(claim.title, "", "", {}, (), blocks=True, error=error))
-                continue
-            count = _Count()
+        found = _Looked(claim, judge)
+        try:
+            asks = Asks(allocator.classes, allocator.features, allocator.matching, Node(""), ())
+            found.groups = [list(group) for group in asks.of(index, claim)]
+        except (Fatal, SelectorFailed) as fault:
+            funnels.append(Funnel(claim.title, "", "", {}, (), blocks=True, error=str(fault)))
+            continue
+        looked.append(found)
+        for ask in (ask for group in found.groups for ask in group):
+            count = found.counts[ask] = _Count()
             for node in nodes:
                 _look(allocator, judge, ask, node, count, held)
-            funnels.append(_funnel(claim, ask, count))
-    return Explanation(tuple(funnels), _summary(allocator, claims, funnels, list(problems)), tuple(problems))
+        for group in found.groups:
+            stuck = all(not any(found.counts[ask].enough(ask, node.name) for node in nodes) for ask in group)
+            funnels += [_funnel(claim, ask, found.counts[ask], blocks=stuck) for ask in group]
+    together: list[Together] = []
+    if not error and len(looked) == len(claims) and not any(funnel.blocks for funnel in funnels):
+        together = _joint(allocator, nodes, looked, held)
+        if together:
+            funnels = [_narrowed(funnel, together[0]) for funnel in funnels]
+    elif "constraint would not be satisfied" in error and len(looked) == len(claims):
+        together = list(_joint_of(allocator, nodes[0], looked, held).constraints())
+    text = summary(allocator, nodes, claims, funnels, problems, together)
+    return Explanation(tuple(funnels), text, tuple(problems), tuple(together))
 
 
-def _asks(allocator: Allocator, claim: WantedClaim) -> list[tuple[Ask | None, str]]:
-    """All requests, alternatives too, without looking at devices."""
-    asks = Asks(allocator.classes, allocator.features, allocator.matching, Node(""), ())
-    try:
-        return [(ask, "") for group in asks.of(0, claim) for ask in group]
-    except Fatal as error:
-        return [(None, str(error))]
-    except SelectorFailed as error:
-        return [(None, str(error))]
+# --- one request by itself ------------------------------------------------------------------------------
 
 
 def _look(allocator: Allocator, judge: Judge, ask: Ask, node: Node, count: _Count, held: Held) -> None:
@@ -144,132 +207,109 @@ def _look(allocator: Allocator, judge: Judge, ask: Ask, node: Node, count: _Coun
             early, late = judge.standing(ask, offer)
             reason = judge.on_node(offer, node) if early is None else early
             if reason is None and device.id in held.whole and not ask.admin and count.held >= REASONS_LIMIT:
+                if ask.all_devices:
+                    count.missing.add(node.name)
                 if device not in count.seen:
-                    count.seen.add(device)
+                    count.see(device)
                     count.stopped[_INDEX[Stage.IN_USE]] += 1
                 continue
             if reason is None:
                 reason = judge.held_by_others(ask, offer)
                 count.held += reason is not None
             reason = reason or late
-            passed += reason is None
+            if reason is None:
+                passed += 1
+            elif ask.all_devices and reason.stage not in (*SELECTORS, Stage.CAPACITY):
+                count.missing.add(node.name)
             if device in count.seen:
                 continue
-            count.seen.add(device)
+            count.see(device)
             if reason is None:
                 count.stopped[-1] += 1
             else:
                 count.stopped[_INDEX[reason.stage]] += 1
                 count.reasons.append(reason)
-    if passed > count.best:
-        count.best, count.best_node = passed, node.name
+    if passed:
+        count.passed[node.name] = passed
 
 
-def _funnel(claim: WantedClaim, ask: Ask, count: _Count) -> Funnel:
-    blocked = count.best < (1 if ask.all_devices else ask.count)
-    if ask.all_devices and not blocked:
-        # All of them have to be had: one that passes the selectors and then fails is enough.
-        blocked = any(reason.stage not in (*SELECTORS, Stage.CAPACITY) for reason in count.reasons)
+def _funnel(claim: WantedClaim, ask: Ask, count: _Count, *, blocks: bool) -> Funnel:
+    best_node = max(count.passed, key=lambda node: count.passed[node], default="")
     return Funnel(
         claim.title,
         ask.name,
         "all" if ask.all_devices else str(ask.count),
         count.left(),
         tuple(count.reasons),
-        max(count.best, 0),
-        count.best_node,
-        blocked,
+        count.passed.get(best_node, 0),
+        best_node,
+        blocks,
+        ambiguous=frozenset(count.ambiguous),
     )
 
 
-# --- in one line ----------------------------------------------------------------------------------------
+# --- all of them together -------------------------------------------------------------------------------
 
 
-def _summary(
-    allocator: Allocator, claims: Sequence[WantedClaim], funnels: Sequence[Funnel], problems: list[str]
-) -> str:
-    for funnel in funnels:
-        if funnel.error:
-            return funnel.error
-    if not any(funnel.left.get(Stage.SEEN) for funnel in funnels):
-        text = "no complete pool of devices is published"
-        return "; ".join([text, *problems[:3]])
-    several = len(claims) > 1
-    blocking = [funnel for funnel in funnels if funnel.blocks]
-    parts = [_told(funnel, several) for funnel in blocking]
-    if not parts:
-        names = [name for claim in claims for one in claim.constraints if (name := _named(one))]
-        if names:
-            parts.append(f"no free devices meet {' and '.join(dict.fromkeys(names))} together on one node")
-        else:
-            parts.append("the requests cannot be met together on one node")
-    return "; ".join([*parts, *problems[:3]])
-
-
-def _named(constraint: Constraint) -> str:
-    if constraint.match:
-        return f"matchAttribute {constraint.match}"
-    return f"distinctAttribute {constraint.distinct}" if constraint.distinct else ""
-
-
-def _told(funnel: Funnel, several: bool) -> str:
-    left = funnel.left
-    where = f"claim {funnel.claim}, " if several else ""
-    text = f"{where}request {funnel.request} wants {funnel.wants}: of {left[Stage.SEEN]} devices"
-    text += f" {left[Stage.NODE]} match its selectors"
-    previous = left[Stage.NODE]
-    words = {
-        Stage.CAPACITY: "are large enough",
-        Stage.TAINTS: "are not tainted",
-        Stage.IN_USE: "are free",
-        Stage.COUNTERS: "have counters left",
-        Stage.CONSTRAINTS: "have the attributes of its constraints",
+def _joint(
+    allocator: Allocator, nodes: Sequence[Node], looked: Sequence[_Looked], held: Held
+) -> list[Together]:
+    """What is in the way on the nodes where each request finds enough; else which node lacks what."""
+    lacking = {
+        node.name: [ask for one in looked for group in one.lacking(node.name) for ask in group[:1]]
+        for node in nodes
     }
-    for stage, verb in words.items():
-        if left[stage] != previous or (stage is Stage.IN_USE and previous):
-            text += f", {left[stage]} {verb}"
-        previous = left[stage]
-    if previous and funnel.best < previous:
-        text += f", at most {funnel.best} on one node"
-    nearest = funnel.nearest
-    if nearest is not None and funnel.best == 0:
-        text += f"; {nearest.device.device} would do if {nearest.remedy}"
-    return text
+    open_to = [node for node in nodes if not lacking[node.name]]
+    if open_to:
+        found = [_joint_of(allocator, node, looked, held).find() for node in open_to[:NODES_LIMIT]]
+        rest = len(open_to) - 1
+        if rest:
+            others = "the other node" if rest == 1 else f"the {rest} other nodes"
+            found[0] = replace(found[0], told=f"{found[0].told}; nor can they on {others} that has enough")
+        return found
+    lines = []
+    for name, asks in sorted(lacking.items(), key=lambda entry: len(entry[1])):
+        names = " and ".join(dict.fromkeys(ask.name.partition("/")[0] for ask in asks))
+        lines.append(f"node {name} has too little for {names}")
+    more = f" and {len(lines) - 3} more nodes" if len(lines) > 3 else ""
+    return [Together(f"no node has enough for all requests: {'; '.join(lines[:3])}{more}", tuple(lines[:20]))]
 
 
-# --- in JSON --------------------------------------------------------------------------------------------
+def _joint_of(allocator: Allocator, node: Node, looked: Sequence[_Looked], held: Held) -> Joint:
+    return Joint(
+        allocator,
+        node,
+        [one.claim for one in looked],
+        [[tuple(group) for group in one.groups] for one in looked],
+        [one.judge for one in looked],
+        held,
+    )
 
 
-def as_json(explanation: Explanation, reasons: int) -> dict[str, Any]:
-    """The explanation for programs.
-
-    :param reasons: how many devices of a request are told of.
-    """
-    return {
-        "summary": explanation.summary,
-        "problems": list(explanation.problems),
-        "requests": [
-            {
-                "claim": funnel.claim,
-                "request": funnel.request,
-                "wants": funnel.wants,
-                "error": funnel.error or None,
-                "blocks": funnel.blocks,
-                "funnel": [{"stage": stage.value, "devices": left} for stage, left in funnel.left.items()],
-                "devices": [
-                    {**reason.device._asdict(), "stage": reason.stage.value, "reason": reason.text}
-                    for reason in funnel.reasons[:reasons]
-                ],
-                "nearest": _nearest(funnel),
-                "frees": list(funnel.frees),
-            }
-            for funnel in explanation.funnels
-        ],
-    }
+def _narrowed(funnel: Funnel, together: Together) -> Funnel:
+    """The funnel with how many devices can be had together as its end."""
+    most = together.most.get((funnel.claim, funnel.request))
+    if most is None:
+        return funnel
+    funnel = replace(funnel, short=together.few)
+    if most >= funnel.left[Stage.CONSTRAINTS]:
+        return funnel
+    more = together.reasons.get((funnel.claim, funnel.request), ())
+    left = {**funnel.left, Stage.CONSTRAINTS: most}
+    return replace(funnel, left=left, reasons=(*funnel.reasons, *more))
 
 
-def _nearest(funnel: Funnel) -> dict[str, Any] | None:
-    reason = funnel.nearest
-    if reason is None:
-        return None
-    return {**reason.device._asdict(), "text": f"{reason.device.device} would do if {reason.remedy}"}
+# --- pools that do not count ----------------------------------------------------------------------------
+
+
+def _problems(allocator: Allocator, nodes: Sequence[Node]) -> list[str]:
+    found: dict[str, None] = {}
+    for node in nodes:
+        for pool in allocator.pools(node):
+            if pool.state is PoolState.INCOMPLETE:
+                found[f"pool {pool.id} is incomplete: {pool.reason}"] = None
+            elif pool.state is PoolState.INVALID:
+                found[f"pool {pool.id} is invalid: {pool.reason}"] = None
+        for pool_id, reason in allocator.outdated(node):
+            found[f"pool {pool_id} is left out: {reason}"] = None
+    return list(found)

@@ -84,17 +84,28 @@ class Matching:
                     f"{owner}: selector #{index} is not CEL", SelectorError("is not CEL", where=owner)
                 )
             try:
-                compiled = self.compiled(expression)
+                self.compiled(expression)
             except SelectorError as error:
                 raise SelectorFailed(
-                    f"{owner}: selector #{index}: CEL compile error: {error}", error
+                    f"{owner}: selector #{index}: CEL compile error: {_told(error)}", error
                 ) from None
-            del compiled
             try:
                 if not self.answer(expression, device):
                     return False
             except SelectorError as error:
                 raise SelectorFailed(
-                    f"{owner}: selector #{index} on device {device.id}: CEL runtime error: {error}", error
+                    f"{owner}: selector #{index} on device {device.id}: CEL runtime error: {_told(error)}",
+                    error,
                 ) from None
         return True
+
+
+def _told(error: SelectorError) -> str:
+    """The fault and what to do; which device and which selector it was is said before it."""
+    text = fault_of(error)
+    return f"{text}; {error.fix}" if error.fix else text
+
+
+def fault_of(error: SelectorError) -> str:
+    """The fault itself."""
+    return error.what.partition("fails on device ")[2].partition(": ")[2] or error.what

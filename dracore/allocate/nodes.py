@@ -9,7 +9,7 @@ from typing import Any
 
 from dracore.allocate import fields
 from dracore.allocate.fields import Fault
-from dracore.model.device import JSON
+from dracore.model.device import JSON, Taint
 
 _NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
 _INTEGER = re.compile(r"[+-]?[0-9]+")
@@ -23,6 +23,8 @@ class Node:
     labels: Mapping[str, str] = field(default_factory=dict)
     declared_features: frozenset[str] = frozenset()
     unschedulable: bool = False
+    taints: tuple[Taint, ...] = ()
+    """For pods; a claim alone does not meet them."""
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Node:
@@ -40,8 +42,14 @@ class Node:
             name,
             {str(key): str(value) for key, value in labels.items()},
             frozenset(features),
-            fields.flag(spec, "unschedulable"),
+            fields.under(content, "spec", lambda spec: fields.flag(spec, "unschedulable")) if spec else False,
+            fields.under(content, "spec", lambda spec: fields.each(spec, "taints", _taint)) if spec else (),
         )
+
+
+def _taint(content: Mapping[str, Any]) -> Taint:
+    effect = fields.text(content, "effect", required=True)
+    return Taint(fields.text(content, "key", required=True), effect, fields.text(content, "value"))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)

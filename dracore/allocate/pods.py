@@ -9,7 +9,9 @@ from typing import Any
 from dracore.allocate import fields
 from dracore.allocate.fields import Fault
 from dracore.allocate.nodes import Node, NodeSelector
-from dracore.allocate.wanted import DeviceClass, Request, RequestGroup
+from dracore.allocate.taints import PREVENTING
+from dracore.allocate.wanted import DeviceClass, Request, RequestGroup, Toleration
+from dracore.model.device import Taint
 
 IMPLICIT = "deviceclass.resource.kubernetes.io/"
 """Before a class's name: its extended resource where it names none itself (KEP-5004)."""
@@ -51,7 +53,10 @@ class Pod:
     """Entry to the claim that was made for it out of its template."""
     containers: tuple[Container, ...] = ()
     done: bool = False
-    tolerates_unschedulable: bool = False
+    """Nobody schedules it: it has ended, or is being deleted."""
+    tolerations: tuple[Toleration, ...] = ()
+    gated: tuple[str, ...] = ()
+    """Scheduling gates: it is not looked at before they are gone."""
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any], namespace: str) -> Pod:
@@ -83,24 +88,45 @@ class Pod:
                 fields.each(spec, "resourceClaims", _pod_claim),
                 dict(statuses),
                 _containers(spec),
-                phase in ("Succeeded", "Failed"),
-                any(
-                    one.get("key") in (None, "", "node.kubernetes.io/unschedulable")
-                    for one in fields.each(spec, "tolerations", lambda one: one)
-                ),
+                phase in ("Succeeded", "Failed") or meta.get("deletionTimestamp") is not None,
+                fields.each(spec, "tolerations", _toleration),
+                fields.each(spec, "schedulingGates", lambda one: fields.text(one, "name")),
             )
 
         return fields.under(content, "spec", spec_of)
 
-    def admits(self, node: Node) -> bool:
-        """Whether its node selector, affinity and name let it run on a node."""
+    def refuses(self, node: Node) -> str:
+        """Why its name, node selector, required affinity or tolerations keep it from a node; empty: nothing
+        does. Neither CPU and memory nor other pods are looked at.
+        """
         if self.node_name:
-            return node.name == self.node_name
-        if node.unschedulable and not self.tolerates_unschedulable:
-            return False
-        if self.node_selector and any(node.labels.get(k) != v for k, v in self.node_selector.items()):
-            return False
-        return self.affinity is None or self.affinity.matches(node)
+            return "" if node.name == self.node_name else f"the pod is bound to node {self.node_name}"
+        for key, wanted in (self.node_selector or {}).items():
+            found = node.labels.get(key)
+            if found != wanted:
+                has = f"label {key} is {found}" if found is not None else f"it has no label {key}"
+                return f"{has}, the pod's node selector wants {wanted}"
+        if self.affinity is not None and not self.affinity.matches(node):
+            return "the pod's required node affinity does not match it"
+        taints = (*node.taints, _CORDONED) if node.unschedulable else node.taints
+        for taint in taints:
+            if taint.effect in PREVENTING and not any(
+                one.tolerates(taint.key, taint.value, taint.effect) for one in self.tolerations
+            ):
+                shown = f"{taint.key}={taint.value}" if taint.value else taint.key
+                return f"it is tainted {shown}:{taint.effect}, which the pod does not tolerate"
+        return ""
+
+
+_CORDONED = Taint("node.kubernetes.io/unschedulable", "NoSchedule")
+"""The taint for which the scheduler takes ``unschedulable``."""
+
+
+def _toleration(content: Mapping[str, Any]) -> Toleration:
+    key, operator, value, effect = (
+        fields.text(content, name) for name in ("key", "operator", "value", "effect")
+    )
+    return Toleration(key, operator, value, effect, content)
 
 
 def _pod_claim(content: Mapping[str, Any]) -> PodClaim:

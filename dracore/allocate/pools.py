@@ -79,6 +79,22 @@ class PoolIndex:
         pools = [pool for found in current.values() if (pool := self._pool(found)) is not None]
         return tuple(sorted(pools, key=lambda pool: (pool.has_conditions, _bytes(pool.id))))
 
+    def outdated(self, node: Node) -> tuple[tuple[PoolId, str], ...]:
+        """The pools of which slices are for this node and do not count, and why."""
+        found: dict[PoolId, str] = {}
+        counting = {pool.id for pool in self.pools(node)}
+        for item in (*self._of_node.get(node.name, ()), *self._shared):
+            if item.pool in counting or not self._relevant(item, node):
+                continue
+            if self._ignored(item):
+                gate = "DRADeviceCompatibilityGroups" if item.uses_groups else "DRAPartitionableDevices"
+                found[item.pool] = f"slice {item.name} needs the gate {gate}"
+            else:
+                newest = max(other.generation for other in self._of_pool[item.pool])
+                text = f"generation {newest} is published elsewhere, here is {item.generation}"
+                found.setdefault(item.pool, text)
+        return tuple(found.items())
+
     def _ignored(self, item: PublishedSlice) -> bool:
         if not self._features.partitionable_devices and (item.per_device_set or item.counter_sets):
             return True
@@ -104,7 +120,8 @@ class PoolIndex:
                 and (self._features.compatibility_groups or not item.uses_groups)
             ]
             if len(everywhere) != first.slice_count:
-                return Pool(first.pool, PoolState.INCOMPLETE)
+                there = f"{len(everywhere)} of {first.slice_count} slices of generation {first.generation}"
+                return Pool(first.pool, PoolState.INCOMPLETE, f"{there} are there")
         return self._build(first.pool, sorted(mine, key=lambda item: item.name.encode()), everywhere)
 
     def _build(self, pool_id: PoolId, mine: list[PublishedSlice], everywhere: list[PublishedSlice]) -> Pool:

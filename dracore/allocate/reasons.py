@@ -13,16 +13,17 @@ from dracore.allocate.constraints import values
 from dracore.allocate.counters import CounterLedger
 from dracore.allocate.features import Features
 from dracore.allocate.held import Held
-from dracore.allocate.matching import Matching
+from dracore.allocate.matching import Matching, fault_of
 from dracore.allocate.nodes import Node
-from dracore.allocate.pools import Offer
-from dracore.allocate.published import DeviceId, PublishedDevice, billionths
+from dracore.allocate.pools import Offer, Pool
+from dracore.allocate.published import DeviceId, PublishedDevice, TaintRule, billionths, taint
 from dracore.allocate.search import NODE_OPERATIONS
-from dracore.allocate.shares import NotRepresentable, taken
+from dracore.allocate.shares import NotRepresentable, rule_of, taken
 from dracore.allocate.taints import in_the_way
-from dracore.allocate.terms import Miss, miss, reads, terms
-from dracore.allocate.wanted import Constraint
+from dracore.allocate.terms import Miss, guards, nearest, reads, terms
+from dracore.allocate.wanted import Constraint, Toleration
 from dracore.errors import SelectorError
+from dracore.model.device import Taint
 from dracore.model.quantity import Quantity
 
 
@@ -51,7 +52,7 @@ class Reason:
     device: DeviceId
     stage: Stage
     text: str
-    """``selector 1 of request gpu is false: memory is 39Gi``"""
+    """``selector #0 of request gpu is false: memory is 39Gi``"""
     remedy: str = ""
     """What would have to be otherwise: ``memory were ≥ 40Gi: it is 39Gi``."""
     distance: float = 1.0
@@ -67,6 +68,7 @@ class Judge:
 
     :param judged: what was found for other claims, by what they ask for; kept as long as the slices.
     :param holders: the claims that hold a device, for the text.
+    :param rules: the taint rules, likewise.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class Judge:
         holders: Mapping[DeviceId, Sequence[str]],
         constraints: Sequence[Constraint],
         judged: dict[str, dict[PublishedDevice, Judged]],
+        rules: Sequence[TaintRule] = (),
     ) -> None:
         self._matching = matching
         self._features = features
@@ -84,6 +87,7 @@ class Judge:
         self._holders = holders
         self._constraints = tuple(constraints)
         self._judged = judged
+        self._rules = rules
         self._known: dict[Ask, dict[PublishedDevice, Judged]] = {}
         self._ledger = CounterLedger(held, groups=features.compatibility_groups)
 
@@ -116,6 +120,15 @@ class Judge:
             return Reason(device.id, Stage.NODE, f"node {node.name} does not reach it", "the node reached it")
         return None
 
+    def first(self, ask: Ask, offer: Offer, node: Node) -> Reason | None:
+        """The first thing in the way of a device; None: the request could have it, were it alone."""
+        early, late = self.standing(ask, offer)
+        return early or self.on_node(offer, node) or self.held_by_others(ask, offer) or late
+
+    def counters_left(self, pool: Pool) -> Mapping[tuple[str, str], int]:
+        """What is left of each counter of a pool, in billionths."""
+        return self._ledger.left(pool)
+
     def held_by_others(self, ask: Ask, offer: Offer) -> Reason | None:
         """Whether other claims are what keeps a device away."""
         return self._in_use(ask, offer) or self._room(ask, offer) or self._counters(offer)
@@ -143,18 +156,22 @@ class Judge:
                 if expression is not None and self._matching.answer(expression, offer.device):
                     continue
             except SelectorError as error:
-                text = f"selector {index + 1} of {owner} fails: {error.what}"
-                return Reason(offer.device.id, stage, text, "the selector did not fail")
-            return self._why_false(stage, f"selector {index + 1} of {owner}", expression or "", offer)
+                return Reason(
+                    offer.device.id, stage, f"selector #{index} of {owner} fails: {fault_of(error)}"
+                )
+            return self._why_false(stage, f"selector #{index} of {owner}", expression or "", offer)
         return None
 
     def _why_false(self, stage: Stage, what: str, expression: str, offer: Offer) -> Reason:
         device = offer.device
         parts = terms(expression)
         wrong = [term for term in parts if len(parts) == 1 or not self._is_true(term, offer)] or [expression]
+        # Who says what a value has to be says that it has to be there.
+        names = {read.name for term in wrong if not guards(term) for read in reads(term, device)}
+        wrong = [term for term in wrong if guards(term) not in names]
         shown = [str(read) for term in wrong for read in reads(term, device)]
         text = f"{what} is false: {', '.join(dict.fromkeys(shown)) or _short(wrong[0])}"
-        misses = [found for term in wrong if (found := miss(term, device)) is not None]
+        misses = [found for term in wrong if (found := nearest(term, device)) is not None]
         if len(misses) < len(wrong):
             wants = " and ".join(_short(term) for term in wrong)
             return Reason(device.id, stage, text, f"this were true: {wants}", float(len(wrong)))
@@ -173,16 +190,30 @@ class Judge:
         requested = ask.request.capacity or {}
         for name in requested:
             if name not in device.capacity:
-                return Reason(device.id, Stage.CAPACITY, f"it has no capacity {name}", f"it had {name}")
+                text = f"it has no capacity {name}, which the request wants some of"
+                return Reason(device.id, Stage.CAPACITY, text, f"it had {name}")
         try:
             amounts = taken(requested, device.capacity, fractional=self._features.fractional_range)
         except NotRepresentable as error:
             return Reason(device.id, Stage.CAPACITY, str(error))
         if amounts is None:
-            asked = ", ".join(f"{name}: {amount}" for name, amount in requested.items())
-            text = f"its request policy does not allow {asked or 'its own default'}"
-            return Reason(device.id, Stage.CAPACITY, text, "the policy allowed it")
+            return self._policy(device, requested)
         return self._short_of(ask, offer, amounts, Stage.CAPACITY, {})
+
+    def _policy(self, device: PublishedDevice, requested: Mapping[str, Quantity]) -> Reason:
+        """Which amount the device's own rules for shares do not allow."""
+        for name, has in device.capacity.items():
+            asks = {name: requested[name]} if name in requested else {}
+            if taken(asks, {name: has}, fractional=self._features.fractional_range) is not None:
+                continue
+            rule = rule_of(has)
+            asked = f"{requested[name]} of {name} is" if name in requested else f"the default of {name} is"
+            text = f"{asked} not allowed: a request takes {rule}"
+            wanted = f"the request took {rule}" + (
+                f": it wants {requested[name]}" if name in requested else ""
+            )
+            return Reason(device.id, Stage.CAPACITY, text, wanted)
+        return Reason(device.id, Stage.CAPACITY, "its request policy does not allow it")
 
     def _room(self, ask: Ask, offer: Offer) -> Reason | None:
         device = offer.device
@@ -200,7 +231,7 @@ class Judge:
             has = device.capacity[name].value
             left = billionths(has) - used.get(name, 0)
             if billionths(amount) > left:
-                rest = _amount(left, has)
+                rest = in_unit(left, has)
                 text = f"{rest} of {name} is left of {has}, {amount} is wanted"
                 far = 1 - left / billionths(amount) if left > 0 else 1.0
                 return Reason(
@@ -214,14 +245,17 @@ class Judge:
         return None
 
     def _taints(self, ask: Ask, offer: Offer) -> Reason | None:
-        taint = in_the_way(offer.device, ask.request) if self._features.device_taints else None
-        if taint is None:
+        found = in_the_way(offer.device, ask.request) if self._features.device_taints else None
+        if found is None:
             return None
-        shown = f"{taint.key}={taint.value}:{taint.effect}" if taint.value else f"{taint.key}:{taint.effect}"
+        shown = f"{found.key}={found.value}:{found.effect}" if found.value else f"{found.key}:{found.effect}"
+        by = [rule.name for rule in self._rules if rule.taint == found and rule.names(offer.device.id)]
+        origin = f" by DeviceTaintRule {by[0]}" if by and found not in _published_taints(offer) else ""
+        near = [one for one in ask.request.tolerations if one.key == found.key]
         return Reason(
             offer.device.id,
             Stage.TAINTS,
-            f"it is tainted {shown}",
+            f"it is tainted {shown}{origin}" + (f"; {_unlike(near[0], found)}" if near else ""),
             f"the request tolerated {shown}",
             frees=f"a toleration for {shown}, or the end of the taint",
         )
@@ -231,7 +265,8 @@ class Judge:
         if ask.admin or device not in self._held.whole:
             return None
         holders = ", ".join(self._holders.get(device, ())) or "another claim"
-        return Reason(device, Stage.IN_USE, f"{holders} holds it", "it were free", frees=self._free(device))
+        text = f"{holders} holds it"
+        return Reason(device, Stage.IN_USE, text, f"it were free: {text}", frees=self._free(device))
 
     def _free(self, device: DeviceId) -> str:
         holders = self._holders.get(device)
@@ -255,14 +290,17 @@ class Judge:
         )
         frees = f"the end of {users}" if users else ""
         for counter_set, name, left, wants in self._ledger.short_of(offer.pool, device):
-            rest, need = _plain(left), _plain(wants)
+            rest, need = plain(left), plain(wants)
             text = f"counter {name} of {counter_set} has {rest} left, it draws {need}"
+            if left < 0 and not wants:
+                # As the scheduler has it: one overdrawn counter stops the whole pool.
+                text = f"counter {name} of {counter_set} is overdrawn by {plain(-left)}, which stops its pool"
             far = 1 - left / wants if 0 < left < wants else 1.0
             return Reason(
                 device.id,
                 Stage.COUNTERS,
                 text,
-                f"{counter_set}/{name} left were ≥ {need}: it is {rest}",
+                f"counter {name} of {counter_set} had {need} left: it has {rest}",
                 far,
                 frees,
             )
@@ -280,8 +318,19 @@ class Judge:
         return None
 
 
+def _published_taints(offer: Offer) -> list[Taint]:
+    """The taints that the device was published with, without those of rules."""
+    return [taint(one) for one in offer.device.content.get("taints") or ()]
+
+
+def _unlike(toleration: Toleration, taint: Taint) -> str:
+    if toleration.effect and toleration.effect != taint.effect:
+        return f"the request tolerates {taint.key} with the effect {toleration.effect} only"
+    return f"the request tolerates {taint.key}={toleration.value} only"
+
+
 def _joined(misses: Sequence[Miss]) -> str:
-    return " and ".join(f"{found.wanted}: it is {found.found}" for found in misses)
+    return " and ".join(map(str, misses))
 
 
 def _short(text: str) -> str:
@@ -289,10 +338,12 @@ def _short(text: str) -> str:
     return line if len(line) <= 100 else line[:99] + "…"
 
 
-def _amount(value: int, like: Quantity) -> Quantity:
+def in_unit(value: int, like: Quantity) -> Quantity:
+    """Billionths, written in the unit of `like`."""
     return Quantity(Decimal(value).scaleb(-9).normalize(), like.binary)
 
 
-def _plain(value: int) -> str:
+def plain(value: int) -> str:
+    """Billionths of a counter: in powers of two where that is exact."""
     whole = value % 10**9 == 0 and value // 10**9 % 1024 == 0
-    return str(_amount(value, Quantity.bytes(0) if whole else Quantity.parse(0)))
+    return str(in_unit(value, Quantity.bytes(0) if whole else Quantity.parse(0)))

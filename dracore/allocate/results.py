@@ -135,7 +135,9 @@ def _node_selector(picks: Sequence[Pick], node: Node) -> JSON:
             return {"nodeSelectorTerms": [{"matchFields": [name]}]}
         for term in reach.selector.terms if reach.selector is not None else ():
             for wanted, known in ((term.fields, fields), (term.labels, labels)):
-                known += [one for one in wanted if not any(_same(one, other) for other in known)]
+                for one in wanted:
+                    if not any(_same(one, other) for other in known):
+                        known.append(one)
     term_json: dict[str, Any] = {}
     if labels:
         term_json["matchExpressions"] = [one.json() for one in labels]

@@ -44,6 +44,14 @@ class End(Enum):
 Step: TypeAlias = Generator["Step", End, End]
 
 
+class Without(Enum):
+    """What a search can be told to leave out, to find what stands in the way."""
+
+    COUNTERS = "counters"
+    ROOM = "room"
+    """What the same search gives of a device to several requests."""
+
+
 class LimitReached(Exception):
     """The search was given up; whether there is a solution is not known."""
 
@@ -77,8 +85,11 @@ class Search:
         held: Held,
         features: Features,
         limit: int,
+        without: frozenset[Without] = frozenset(),
     ) -> None:
         self._asks = asks
+        self._counted = Without.COUNTERS not in without
+        self._roomy = Without.ROOM in without
         self._groups = groups
         self._rules = rules
         self._claims = claims
@@ -237,7 +248,11 @@ class Search:
             return False
         pick = Pick(ask, offer, amounts if shared else None)
         # Further shares of a device draw on no counter again.
-        if device.draws and not (shared and (device.id in self._held.shared or device.id in self._shares)):
+        if (
+            device.draws
+            and self._counted
+            and not (shared and (device.id in self._held.shared or device.id in self._shares))
+        ):
             pick.counters = self._ledger.take(offer.pool, device)
             if pick.counters is None:
                 return False
@@ -291,7 +306,8 @@ class Search:
         if size.amounts is None:
             return False, {}
         device = offer.device.id
-        held, sums = self._held.shared.get(device, _NOTHING), self._sums.get(device, _NOTHING)
+        held = self._held.shared.get(device, _NOTHING)
+        sums = _NOTHING if self._roomy else self._sums.get(device, _NOTHING)
         fitting = all(need + held.get(name, 0) + sums.get(name, 0) <= has for name, need, has in size.bounds)
         return fitting, size.amounts
 

@@ -55,6 +55,18 @@ def taken(
     return amounts
 
 
+def rule_of(has: Capacity) -> str:
+    """What a request may take of a capacity, in words: ``1Gi to 4Gi in steps of 1Gi``."""
+    policy = has.policy
+    limits = policy.valid_range if policy is not None else None
+    if limits is not None:
+        text = f"{limits.min} to {limits.max or has.value}"
+        return f"{text} in steps of {limits.step}" if limits.step is not None else text
+    if policy is not None and policy.valid_values:
+        return "one of " + ", ".join(map(str, policy.valid_values))
+    return f"up to {has.value}"
+
+
 def fits(amounts: Mapping[str, Quantity], capacity: Mapping[str, Capacity], *used: Mapping[str, int]) -> bool:
     """Whether the amounts fit beside what is used."""
     return all(

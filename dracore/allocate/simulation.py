@@ -17,6 +17,7 @@ from dracore.allocate.pods import Pod, extended_requests
 from dracore.allocate.pools import Offer, PoolState
 from dracore.allocate.published import DeviceId, billionths
 from dracore.allocate.results import Allocation
+from dracore.allocate.told import error_told
 from dracore.allocate.wanted import WantedClaim
 from dracore.allocate.world import World
 from dracore.errors import ConfigError
@@ -63,8 +64,8 @@ class _Wish:
 
     claims: list[WantedClaim]
     pod: Pod | None = None
-    bound: list[NodeSelector] = field(default_factory=list)
-    """Nodes of the claims that are allocated already."""
+    bound: list[tuple[str, NodeSelector]] = field(default_factory=list)
+    """Claims that are allocated already, and their nodes."""
     missing: str = ""
 
     @property
@@ -72,10 +73,12 @@ class _Wish:
         """Whether the pod may ask for extended resources, which differ from node to node."""
         return self.pod is not None and any(container.requests for container in self.pod.containers)
 
-    def admits(self, node: Node) -> bool:
-        if self.pod is not None and not self.pod.admits(node):
-            return False
-        return all(selector.matches(node) for selector in self.bound)
+    def refuses(self, node: Node) -> str:
+        """Why they cannot be served on a node, whatever devices it has."""
+        if self.pod is not None and (why := self.pod.refuses(node)):
+            return why
+        bound = next((name for name, selector in self.bound if not selector.matches(node)), "")
+        return f"claim {bound} of the pod is allocated for other nodes" if bound else ""
 
 
 class Simulation:
@@ -109,7 +112,7 @@ class Simulation:
         self.holders: dict[DeviceId, list[str]] = {}
         self._refused: dict[str, set[str]] = {}
         self._done: dict[tuple[str, str], Outcome] = {}
-        self._selectors: dict[tuple[str, str], NodeSelector | None] = {}
+        self._selectors: dict[tuple[str, str], NodeSelector] = {}
         for stored in world.claims.values():
             if stored.results is not None:
                 self._hold(stored.wanted.ref, stored.results)
@@ -154,6 +157,8 @@ class Simulation:
 
     def _wish_of(self, pod: Pod) -> _Wish:
         wish = _Wish([], pod)
+        if pod.gated:
+            wish.missing = f"pod {pod.name} has the scheduling gate {pod.gated[0]}"
         for entry in pod.claims:
             name = self._claim_name(pod, entry.name, entry.claim)
             key = (pod.namespace, name)
@@ -162,11 +167,11 @@ class Simulation:
                 outcome = self._done[key]
                 if outcome.allocation is None:
                     wish.missing = f"claim {name} is not allocated"
-                elif self._selectors.get(key) is not None:
-                    wish.bound.append(self._selectors[key])  # type: ignore[arg-type]
+                elif (selector := self._selectors.get(key)) is not None:
+                    wish.bound.append((name, selector))
             elif stored is not None and stored.results is not None:
                 if stored.selector is not None:
-                    wish.bound.append(stored.selector)
+                    wish.bound.append((name, stored.selector))
             elif stored is not None:
                 wish.claims.append(stored.wanted)
             elif not entry.template:
@@ -200,11 +205,12 @@ class Simulation:
     def _grant(self, wish: _Wish) -> list[Outcome]:
         if wish.missing:
             return [self._note(Outcome(claim, reason=wish.missing)) for claim in wish.claims]
-        anywhere = wish.pod is None and not wish.bound
-        nodes = self.nodes if anywhere else [node for node in self.nodes if wish.admits(node)]
+        nodes, closed = self.nodes, ""
+        if wish.pod is not None:
+            nodes, closed = self._open_to(wish)
         if not nodes:
             claims = self._extended(wish, self.nodes[0])
-            return [self._note(Outcome(claim, reason="no node is open to the pod")) for claim in claims]
+            return [self._note(Outcome(claim, reason=closed)) for claim in claims]
         failed: Answer | None = None
         refused = self._refused.setdefault(_signature(wish.claims), set())
         for node in nodes:
@@ -228,11 +234,33 @@ class Simulation:
                     # Such an error ends the scheduler's attempt, whatever other nodes have.
                     return self._refuse(claims, answer.error, [node])
         claims = self._extended(wish, nodes[0])
-        return self._refuse(claims, failed.error if failed is not None else "", nodes)
+        return self._refuse(claims, failed.error if failed is not None else "", nodes, closed)
 
-    def _refuse(self, claims: Sequence[WantedClaim], error: str, nodes: Sequence[Node]) -> list[Outcome]:
-        explanation = explain(self.allocator, nodes, claims, self.held, holders=self.holders)
-        reason = error or explanation.summary
+    def _open_to(self, wish: _Wish) -> tuple[list[Node], str]:
+        """The nodes that a pod may use, and in a few words why not the others."""
+        found, closed = [], []
+        for node in self.nodes:
+            why = wish.refuses(node)
+            if why:
+                closed.append(f"{node.name}: {why}")
+            else:
+                found.append(node)
+        if not closed:
+            return found, ""
+        count = f"{len(found)} of {len(self.nodes)} nodes {'is' if len(found) == 1 else 'are'}"
+        what = f"{count} open to the pod" if found else "no node is open to the pod"
+        more = f"; and {len(closed) - 3} more" if len(closed) > 3 else ""
+        return found, f"{what} ({'; '.join(closed[:3])}{more})"
+
+    def _refuse(
+        self, claims: Sequence[WantedClaim], error: str, nodes: Sequence[Node], closed: str = ""
+    ) -> list[Outcome]:
+        explanation = explain(self.allocator, nodes, claims, self.held, holders=self.holders, error=error)
+        reason = explanation.summary
+        if error:
+            reason = error_told(error, self.allocator, claims, explanation)
+        if closed:
+            reason = f"{reason}; {closed}"
         return [self._note(Outcome(claim, reason=reason, explanation=explanation)) for claim in claims]
 
     def _take(self, claim: WantedClaim, node: Node, allocation: Allocation) -> Outcome:
@@ -279,6 +307,8 @@ class Simulation:
             return all(billionths(amount.value) > shared.get(name, 0) for name, amount in has)
         if not device.draws:
             return True
+        if not self._features.partitionable_devices:
+            return False
         before = ledger.take(offer.pool, device)
         if before is None:
             return False

@@ -14,7 +14,7 @@ from dracore.model.names import qualify
 from dracore.model.quantity import Quantity
 from dracore.model.semver import Semver
 
-_NAME = r"""(?:\.(?P<id>[A-Za-z_]\w*)|\[(?P<iq>["'])(?P<idq>[^"'\\]+)(?P=iq)\])"""
+_NAME = r"""(?:\.\??(?P<id>[A-Za-z_]\w*)|\[(?P<iq>["'])(?P<idq>[^"'\\]+)(?P=iq)\])"""
 _DOMAIN = r"""\[\??(?P<q>["'])(?P<domain>[^"'\\]+)(?P=q)\]"""
 _PATH = rf"device\.(?P<kind>attributes|capacity){_DOMAIN}{_NAME}"
 _READ = re.compile(_PATH)
@@ -28,7 +28,13 @@ _METHOD = re.compile(
     rf"""\(?{_PATH}\.(?P<method>isGreaterThan|isLessThan)"""
     r"""\((?P<make>quantity|semver)\((?P<lq>["'])(?P<literal>[^"'\\]+)(?P=lq)\)\)\)?"""
 )
-_SIGNS = {">=": "≥", "<=": "≤", "==": "=", "!=": "≠"}
+_DRIVEN = re.compile(r"""device\.driver\s*==\s*(["'])(?P<driver>[^"'\\]+)\1""")
+_FLAG = re.compile(rf"(?P<not>!?)\s*{_PATH}")
+_GUARD = re.compile(
+    rf"""has\({_PATH}\)|(?P<kq>["'])(?P<key>[^"'\\]+)(?P=kq)\s+in\s+device\."""
+    r"""(?P<kind2>attributes|capacity)\[(?P<q2>["'])(?P<domain2>[^"'\\]+)(?P=q2)\]"""
+)
+_SIGNS = {">=": "≥", "<=": "≤", "!=": "≠"}
 _LONGEST = 10_000
 
 
@@ -49,48 +55,96 @@ class Miss:
 
     wanted: str
     """``memory were ≥ 40Gi``"""
-    found: str
-    distance: float
+    found: str = ""
+    """Empty: there is nothing."""
+    distance: float = 1.0
     """Between 0 and 1 for numbers; 1 for what is just another value."""
+
+    def __str__(self) -> str:
+        return f"{self.wanted}: it is {self.found}" if self.found else self.wanted
 
 
 @lru_cache(maxsize=1024)
 def terms(expression: str) -> tuple[str, ...]:
     """The terms that ``&&`` joins at the top; one where anything binds less tightly than that."""
-    parts, depth, start, quote = [], 0, 0, ""
+    return _parted(expression, "&&")
+
+
+@lru_cache(maxsize=1024)
+def alternatives(expression: str) -> tuple[str, ...]:
+    """The terms that ``||`` joins at the top."""
+    return _parted(expression, "||")
+
+
+def _parted(expression: str, operator: str) -> tuple[str, ...]:
     if len(expression) > _LONGEST:
         return (expression,)
-    index = 0
-    while index < len(expression):
-        sign = expression[index]
-        if quote:
-            if sign == "\\":
-                index += 1
-            elif sign == quote:
-                quote = ""
-        elif sign in "\"'":
-            quote = sign
-        elif sign in "([{":
-            depth += 1
-        elif sign in ")]}":
-            depth -= 1
-        elif not depth and expression.startswith("&&", index):
-            parts.append(expression[start:index].strip())
-            index += 1
-            start = index + 1
-        elif not depth and (
-            expression.startswith("||", index) or (sign == "?" and expression[index - 1] not in ".[")
-        ):
-            return (expression.strip(),)
-        index += 1
-    return (*parts, expression[start:].strip())
+    expression = _bare(expression)
+    parts, start = [], 0
+    for index, sign in _top(expression):
+        if sign == operator:
+            parts.append(_bare(expression[start:index]))
+            start = index + 2
+        elif sign == "?" or operator == "&&":
+            return (expression,)  # binds less tightly
+    return (*parts, _bare(expression[start:]))
+
+
+def _bare(expression: str) -> str:
+    """Without parentheses around all of it."""
+    expression = expression.strip()
+    while expression.startswith("(") and _closing(expression) == len(expression) - 1:
+        expression = expression[1:-1].strip()
+    return expression
+
+
+def _closing(expression: str) -> int:
+    """Where the bracket that the expression begins with ends."""
+    depth = 0
+    for index, sign in _signs(expression):
+        depth += (sign in _OPENING) - (sign in _CLOSING)
+        if not depth:
+            return index
+    return -1
+
+
+_OPENING, _CLOSING = "([{", ")]}"
+
+
+def _signs(expression: str) -> Iterator[tuple[int, str]]:
+    """The characters outside of string literals."""
+    quote, escaped = "", False
+    for index, sign in enumerate(expression):
+        if not quote:
+            quote = sign if sign in "\"'" else ""
+            if not quote:
+                yield index, sign
+        elif escaped:
+            escaped = False
+        elif sign == "\\":
+            escaped = True
+        elif sign == quote:
+            quote = ""
+
+
+def _top(expression: str) -> Iterator[tuple[int, str]]:
+    """``&&``, ``||`` and the ``?`` of a choice, outside of all brackets."""
+    depth = 0
+    for index, sign in _signs(expression):
+        depth += (sign in _OPENING) - (sign in _CLOSING)
+        if depth:
+            continue
+        if sign in "&|" and expression[index : index + 2] == sign * 2 and expression[index - 1] != sign:
+            yield index, sign * 2
+        elif sign == "?" and expression[index - 1] not in ".[":
+            yield index, sign
 
 
 def reads(term: str, device: PublishedDevice) -> list[Read]:
     """The attributes and capacities that a term names, with this device's values."""
     found: dict[str, Read] = {}
     for match in _READ.finditer(term[:_LONGEST]):
-        name = match["id"] or match["idq"]
+        name = _own(match)
         value = _value(match, device)
         found.setdefault(f"{match['domain']}/{name}", Read(name, None if value is None else str(value)))
     if "device.driver" in term:
@@ -98,29 +152,58 @@ def reads(term: str, device: PublishedDevice) -> list[Read]:
     return list(found.values())
 
 
+def nearest(term: str, device: PublishedDevice) -> Miss | None:
+    """How far a device is off a term, or the nearest of its alternatives; None where that is not simple."""
+    found = [miss(one, device) for one in alternatives(term)]
+    if any(one is None for one in found):
+        return None
+    return min((one for one in found if one is not None), key=lambda one: one.distance)
+
+
 def miss(term: str, device: PublishedDevice) -> Miss | None:
     """How far a device is off where a term is one comparison with a constant; None where it is not."""
-    term = term.strip()
+    term = _bare(term)
     if len(term) > _LONGEST:
         return None
+    guarded = _GUARD.fullmatch(term)
+    if guarded is not None:
+        return Miss(f"it had {_own(guarded)}") if _value(guarded, device) is None else None
+    match = _FLAG.fullmatch(term)
+    if match is not None and _value(match, device) in ("true", "false"):
+        wanted = "false" if match["not"] else "true"
+        return Miss(f"{_own(match)} were {wanted}", str(_value(match, device)))
+    match = _DRIVEN.fullmatch(term)
+    if match is not None:
+        return Miss(f"its driver were {match['driver']}", device.id.driver)
     match = _ORDERED.fullmatch(term) or _METHOD.fullmatch(term) or _COMPARED.fullmatch(term)
     if match is None:
         return None
     groups = match.groupdict()
-    name = match["id"] or match["idq"]
+    name = _own(match)
     value = _value(match, device)
-    if value is None:
-        return None
     operator = {"isGreaterThan": ">", "isLessThan": "<"}.get(groups.get("method") or "") or groups["op"]
     literal = groups["literal"].strip("\"'") if not groups.get("make") else groups["literal"]
-    return Miss(
-        f"{name} were {_SIGNS.get(operator, operator)} {literal}", str(value), _distance(value, literal)
-    )
+    sign = "" if operator == "==" else _SIGNS.get(operator, operator) + " "
+    if value is None:
+        return Miss(f"it had {name} {sign or '= '}{literal}")
+    return Miss(f"{name} were {sign}{literal}", str(value), _distance(value, literal))
+
+
+def guards(term: str) -> str:
+    """The name that a term asks for, ``has(….memory)``; empty where it is no such term."""
+    match = _GUARD.fullmatch(_bare(term[:_LONGEST]))
+    return _own(match) if match is not None else ""
+
+
+def _own(match: re.Match[str]) -> str:
+    groups = match.groupdict()
+    return str(groups["id"] or groups["idq"] or groups.get("key"))
 
 
 def _value(match: re.Match[str], device: PublishedDevice) -> Any:
-    name = f"{match['domain']}/{match['id'] or match['idq']}"
-    if match["kind"] == "capacity":
+    groups = match.groupdict()
+    name = f"{groups['domain'] or groups.get('domain2')}/{_own(match)}"
+    if "capacity" in (groups["kind"], groups.get("kind2")):
         for own, has in device.capacity.items():
             if qualify(own, device.id.driver) == name:
                 return has.value

@@ -111,7 +111,7 @@ def _only(world: World, what: str, namespace: str) -> None:
 
 
 def _json(outcome: Outcome) -> dict[str, Any]:
-    from dracore.allocate.explain import as_json
+    from dracore.allocate.told import as_json
 
     content: dict[str, Any] = outcome.json()
     if outcome.explanation is not None:
@@ -132,7 +132,21 @@ def _tell(outcome: Outcome, told: list[Explanation]) -> None:
         return
     told.append(explanation)
     for problem in explanation.problems:
-        click.echo(f"  {problem}")
+        if problem not in outcome.reason:
+            click.echo(f"  {problem}")
+    if "CEL runtime error" in outcome.reason:
+        click.echo(
+            "  The first error of a selector ends the scheduler's attempt, whatever other devices have."
+        )
+    for together in explanation.together:
+        if together.told not in outcome.reason:
+            click.echo(f"  {together.told}")
+        for line in together.details[:SHOWN]:
+            click.echo(f"    {line}")
+        if together.remedy:
+            click.echo(f"  nearest miss: {together.remedy}")
+        if together.frees:
+            click.echo(f"  would free devices: {'; '.join(together.frees[:5])}")
     for funnel in explanation.funnels:
         if not funnel.error:
             _tell_funnel(funnel, several=len({one.claim for one in explanation.funnels}) > 1)
@@ -140,6 +154,8 @@ def _tell(outcome: Outcome, told: list[Explanation]) -> None:
 
 
 def _tell_funnel(funnel: Funnel, *, several: bool) -> None:
+    from dracore.allocate.told import near
+
     of = f" of claim {funnel.claim}" if several else ""
     click.echo(f"\n  request {funnel.request}{of}, which wants {funnel.wants}:")
     before = None
@@ -149,12 +165,12 @@ def _tell_funnel(funnel: Funnel, *, several: bool) -> None:
             click.echo(f"  {left:7}  {stage.value}")
         before = left
     if funnel.nearest is not None:
-        click.echo(f"  nearest miss: {funnel.nearest.device.device} would do if {funnel.nearest.remedy}")
+        click.echo(f"  nearest miss: {near(funnel, funnel.nearest)}")
     if funnel.frees:
         click.echo(f"  would free a device: {'; '.join(funnel.frees[:5])}")
     same: dict[tuple[str, str], list[str]] = {}
     for reason in funnel.reasons:
-        same.setdefault((reason.stage.value, reason.text), []).append(reason.device.device)
+        same.setdefault((reason.stage.value, reason.text), []).append(funnel.name(reason.device))
     for (_, text), devices in list(same.items())[:SHOWN]:
         shown = ", ".join(devices[:4]) + (f" and {len(devices) - 4} more" if len(devices) > 4 else "")
         click.echo(f"    {shown}: {text}")

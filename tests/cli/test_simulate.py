@@ -173,7 +173,7 @@ def test_explain_tells_the_funnel_and_the_nearest_miss(tmp_path: Path) -> None:
         assert any(
             line.split(None, 1) and line.strip().startswith(f"{left}  {stage}") for line in text.splitlines()
         )
-    assert "gpu-0: selector 1 of request gpu is false: memory is 39Gi" in text
+    assert "gpu-0: selector #0 of request gpu is false: memory is 39Gi" in text
     assert "gpu-2: it is tainted broken:NoSchedule" in text
     assert "nearest miss: gpu-2 would do if the request tolerated broken:NoSchedule" in text
 
