@@ -1,14 +1,13 @@
 """The floor: the I/O that any correct driver must do for a claim, and no engine.
 
 A bare gRPC server for DRAPlugin v1, with the durable steps of a driver in the driver's order and no others.
-Prepare: GET the claim over TLS, commit the answer to SQLite (WAL, FULL), write the CDI file,
-fsync it, rename it, fsync its folder. Unprepare: unlink the file, fsync its folder, commit the end. That is one
-sync of the journal and two of files to prepare, one of each to unprepare, as a driver needs them for a claim
-without effects: with fewer, an answer or a file is lost in a power cut. Commits of calls side by side wait for
-one another. What a driver needs beyond this is its overhead.
+Prepare: GET the claim over TLS, commit the answer to SQLite (WAL, FULL), write the CDI file, fsync it, rename
+it, fsync its folder. Unprepare: unlink the file, fsync its folder, commit the end. That is one sync of the
+journal and two of files to prepare and one of each to unprepare, what a driver needs for a claim without
+effects: with fewer, an answer or a file is lost in a power cut. Commits of calls side by side wait for one
+another. What a driver needs beyond this is its overhead.
 
-(Until the floor synced the folder it made two commits each way instead: the same number of syncs, of which
-those of a folder cost more on a disk that others write to.)
+(Until the floor synced the folder it made two commits each way instead: as many syncs, other ones.)
 
     python -m bench.floor SOCKET FOLDER KUBECONFIG MOUNTS
 """
