@@ -43,7 +43,7 @@ check: $(STAMP) ## lint, types, layers, docs
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/pytest -q tests/test_public.py tests/test_docs.py
+	@$(BIN)/pytest -q tests/test_public.py tests/docs
 
 cluster-test: $(STAMP) ## pods with devices on a real Kubernetes 1.37 (root; builds it once, about 8 minutes)
 	@$(BIN)/python tests/cluster/build.py

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from functools import partial
+from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 from dracore.model.quantity import Quantity
@@ -12,10 +15,14 @@ from dracore.model.semver import Semver
 Scalar: TypeAlias = bool | int | str | Semver
 AttributeValue: TypeAlias = Scalar | tuple[bool, ...] | tuple[int, ...] | tuple[str, ...] | tuple[Semver, ...]
 """A tuple is a list attribute (KEP-5491); its items are of one type and there is at least one."""
+AttributeInput: TypeAlias = AttributeValue | list[bool] | list[int] | list[str] | list[Semver]
+"""What :class:`Device` takes as an attribute: a list becomes a tuple."""
 
 TaintEffect: TypeAlias = Literal["None", "NoSchedule", "NoExecute"]
 JSON: TypeAlias = Any
 """What ``json.loads`` gives."""
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +61,10 @@ class Capacity:
     policy: RequestPolicy | None = None
 
 
+CapacityInput: TypeAlias = Capacity | Quantity | str | int | Decimal
+"""What :class:`Device` takes as a capacity: ``"40Gi"``, a number or a Quantity is one without a policy."""
+
+
 @dataclass(frozen=True, slots=True)
 class CounterSet:
     """Named counters that several devices of one pool draw on (KEP-4815)."""
@@ -82,9 +93,12 @@ class NodeSelection:
     all_nodes: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Device:
     """One device (or partition, or share of a network) that claims can be allocated.
+
+    It is made from what is handy to write and has what is handy to read: a capacity given as ``"40Gi"`` is a
+    :class:`Capacity`, a list is a tuple, `identity` and `occupies` are filled in.
 
     :param name: a DNS label, unique in the pool and stable for the same hardware.
     :param kind: what it is to its plugin and to config kinds: ``gpu``, ``mig``, ``nic``. Not published.
@@ -101,45 +115,73 @@ class Device:
     :param consumes: draws on counter sets of the pool.
     :param allow_multiple_allocations: several claims may share it (KEP-5075).
     :param node: for pools that several nodes reach: the nodes of this device.
+    :param pool: the pool it belongs to; empty: the node's own pool, named like the node.
     :param facts: what the plugin wants to find again at prepare (minor number, paths). Never published.
+    :raises ValueError: a capacity is no amount.
     """
 
     name: str
-    kind: str = "device"
-    attributes: Mapping[str, AttributeValue] = field(default_factory=dict)
-    capacity: Mapping[str, Capacity] = field(default_factory=dict)
-    identity: str = ""
-    description: str = ""
-    occupies: Mapping[str, int] = field(default_factory=dict)
-    consumes: tuple[CounterConsumption, ...] = ()
-    taints: tuple[Taint, ...] = ()
-    allow_multiple_allocations: bool = False
-    binds_to_node: bool = False
-    binding_conditions: tuple[str, ...] = ()
-    binding_failure_conditions: tuple[str, ...] = ()
-    node: NodeSelection | None = None
-    pool: str = ""
-    """The pool it belongs to; empty: the node's own pool, named like the node."""
-    facts: Mapping[str, JSON] = field(default_factory=dict)
+    kind: str
+    attributes: Mapping[str, AttributeValue]
+    capacity: Mapping[str, Capacity]
+    identity: str
+    description: str
+    occupies: Mapping[str, int]
+    consumes: tuple[CounterConsumption, ...]
+    taints: tuple[Taint, ...]
+    allow_multiple_allocations: bool
+    binds_to_node: bool
+    binding_conditions: tuple[str, ...]
+    binding_failure_conditions: tuple[str, ...]
+    node: NodeSelection | None
+    pool: str
+    facts: Mapping[str, JSON]
 
-    def __post_init__(self) -> None:
-        capacity = {
-            name: amount if isinstance(amount, Capacity) else Capacity(Quantity.parse(amount))
-            for name, amount in self.capacity.items()
-        }
-        attributes = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in self.attributes.items()
-        }
-        object.__setattr__(self, "capacity", capacity)
-        object.__setattr__(self, "attributes", attributes)
-        object.__setattr__(self, "identity", self.identity or self.name)
-        object.__setattr__(self, "occupies", dict(self.occupies) or {self.identity: 1})
+    def __init__(
+        self,
+        name: str,
+        kind: str = "device",
+        attributes: Mapping[str, AttributeInput] = _NOTHING,
+        capacity: Mapping[str, CapacityInput] = _NOTHING,
+        identity: str = "",
+        description: str = "",
+        occupies: Mapping[str, int] = _NOTHING,
+        consumes: tuple[CounterConsumption, ...] = (),
+        taints: tuple[Taint, ...] = (),
+        allow_multiple_allocations: bool = False,
+        binds_to_node: bool = False,
+        binding_conditions: tuple[str, ...] = (),
+        binding_failure_conditions: tuple[str, ...] = (),
+        node: NodeSelection | None = None,
+        pool: str = "",
+        facts: Mapping[str, JSON] = _NOTHING,
+    ) -> None:
+        put = partial(object.__setattr__, self)  # the way past `frozen`, as the generated one would go
+        put("name", name)
+        put("kind", kind)
+        put("attributes", {key: tuple(v) if isinstance(v, list) else v for key, v in attributes.items()})
+        put("capacity", {key: _amount(value) for key, value in capacity.items()})
+        put("identity", identity or name)
+        put("description", description)
+        put("occupies", dict(occupies) or {self.identity: 1})
+        put("consumes", consumes)
+        put("taints", taints)
+        put("allow_multiple_allocations", allow_multiple_allocations)
+        put("binds_to_node", binds_to_node)
+        put("binding_conditions", binding_conditions)
+        put("binding_failure_conditions", binding_failure_conditions)
+        put("node", node)
+        put("pool", pool)
+        put("facts", dict(facts))
 
     def with_taint(self, taint: Taint) -> Device:
         """This device with one more taint; one of the same key and effect is replaced."""
         kept = tuple(t for t in self.taints if (t.key, t.effect) != (taint.key, taint.effect))
         return replace(self, taints=(*kept, taint))
+
+
+def _amount(given: CapacityInput) -> Capacity:
+    return given if isinstance(given, Capacity) else Capacity(Quantity.parse(given))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +19,7 @@ from dracore.config import load
 from dracore.inventory import look
 from dracore.testing.apiserver import EmbeddedAPI
 from dracore.testing.cdi import container_view
+from dracore.testing.crash.report import Report
 from dracore.testing.kubelet import FakeKubelet
 from dracore.testing.kubelet.model import pod_uid
 
@@ -160,7 +163,25 @@ def test_an_interface_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_it_is_small_and_has_two_hooks() -> None:
-    (source,) = (path.read_text() for path in EXAMPLE.glob("*.py"))
+    source = (EXAMPLE / "nics.py").read_text()
     assert len(source.splitlines()) <= 60
     hooks = {node.name for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)}
     assert {name for name in hooks if name.startswith("dra_")} == {"dra_discover", "dra_prepare"}
+
+
+def test_its_proof(monkeypatch: pytest.MonkeyPatch, crash_matrix: Callable[..., Report]) -> None:
+    """What the guide shows as the proof, with a few points of each scenario."""
+    monkeypatch.syspath_prepend(EXAMPLE)
+    proof = importlib.import_module("test_nics")
+    (mark,) = proof.test_nothing_is_lost.pytestmark
+    reports: list[Report] = []
+
+    def some(*what: Any, **options: Any) -> None:
+        reports.append(crash_matrix(*what, **options, modes=("drill", "kill"), every=20))
+
+    for scenario in mark.args[1]:
+        proof.test_nothing_is_lost(some, scenario)
+    assert len(reports) == 4
+    assert all(row.runs for report in reports for row in report.rows)
+    for name in ("test_nics", "nics"):
+        sys.modules.pop(name)
