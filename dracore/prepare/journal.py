@@ -30,6 +30,8 @@ BUSY_TIMEOUT = 5.0
 """Seconds that a commit waits for another process's; theirs take milliseconds."""
 IMPATIENT = 0.2
 """The same after a wait that was in vain, until one succeeds: the waits of one call must not add up."""
+TRIES = 5
+"""To put a journal back that somebody takes away again meanwhile."""
 WAL_LIMIT = 4 * 1024 * 1024
 """Bytes that the write-ahead log keeps after it has been emptied."""
 
@@ -73,7 +75,8 @@ class Journal:
         self.salvaged = salvaged
         """What was saved of a damaged journal, when this one replaced it."""
         self.fresh = fresh
-        """No journal was there, or a damaged one: claims may be on the node that it does not know."""
+        """No journal was there, or a damaged one: claims may be on the node that it does not know. Until
+        :meth:`swept`, also over restarts."""
         self.lost = lost
         """No journal was there, although one had been made here."""
         self.problem = ""
@@ -120,23 +123,23 @@ class Journal:
             storage.make_folder(folder)
             guard = storage.open_guard(folder / "journal.lock")
             damage = storage.damage_of(path, guard)
-            fresh = damage is not None or not path.exists() or path.stat().st_size == 0
             if damage:
                 aside = storage.set_aside(path, guard, damage.text, clock)
                 saved = salvage.read(aside, damage)
             writer = _connect(path)
             try:
                 writer.execute("PRAGMA journal_mode = WAL")
-                schema.bring_up(writer)
+                empty = schema.bring_up(writer)
                 if saved:
                     salvage.write(writer, saved)
                 restore.mark(writer)
+                lost = empty and saved is None and storage.was_made(guard)
+                fresh = salvage.mark_unswept(writer, anew=lost or saved is not None) or empty
                 storage.sync_folder(folder)
                 reader = _connect_to_read(path)
             except BaseException:
                 writer.close()
                 raise
-            lost = fresh and saved is None and storage.was_made(guard)
             storage.mark_made(guard)
         except BaseException as error:
             if guard >= 0:
@@ -178,6 +181,12 @@ class Journal:
                 except JournalError as error:
                     self._cannot_go_on(error, "JournalDisplaced")
         return self.problem
+
+    def swept(self) -> None:
+        """Nothing is on the node any more that this journal does not know."""
+        if self.fresh:
+            self.write("meta.swept", lambda tx: tx.execute("DELETE FROM meta WHERE name = 'unswept'"))
+            self.fresh = False
 
     def close(self) -> None:
         """Closes the files. A process that is killed instead loses nothing."""
@@ -349,31 +358,25 @@ class Journal:
     def _put_back(self) -> None:
         """:raises JournalError: it cannot be put back now."""
         with self._reading:
-            try:
-                done = restore.put_back(
-                    self.path, self._writer, self._reader, clock=self._clock, seam=self._seam
-                )
-                guard = storage.open_guard(self.path.with_name("journal.lock"))
-                storage.mark_made(guard)
-                writer, reader = _connect(self.path), _connect_to_read(self.path)
-                writer.execute("PRAGMA journal_mode = WAL")
-            except (sqlite3.Error, OSError, JournalError) as error:
-                text = error.what if isinstance(error, JournalError) else cannot("x", self.path, error).what
-                failure = JournalError(
-                    "the journal was moved or deleted under the running process and cannot be put back "
-                    f"({text.removeprefix('cannot x the journal: ')})",
-                    where=str(self.path),
-                    fix="make its folder writable again; do not restart dracore before",
-                )
-                self._cannot_go_on(failure, "JournalDisplaced")
-                raise failure from error
-            old = (self._writer, self._reader)
-            self._writer, self._reader = writer, reader
-            os.close(self._guard)
-            self._guard = guard
-            restore.close_lost(*old)
-        self._impatient = False
-        self._settle()
+            for left in reversed(range(TRIES)):
+                try:
+                    done = restore.put_back(
+                        self.path, self._writer, self._reader, clock=self._clock, seam=self._seam
+                    )
+                    self._change_over()
+                    break
+                except (sqlite3.Error, OSError, JournalError) as error:
+                    if left and not storage.is_busy(error):
+                        continue  # somebody may be at the folder still
+                    text = error.what if isinstance(error, JournalError) else storage.text_of(error)
+                    failure = JournalError(
+                        "the journal was moved or deleted under the running process and cannot be put back "
+                        f"({text})",
+                        where=str(self.path),
+                        fix="make its folder writable again; do not restart dracore before",
+                    )
+                    self._cannot_go_on(failure, "JournalDisplaced")
+                    raise failure from error
         self.problem = ""
         if done.written:
             text = "the journal was moved or deleted under the running process; it is written again, whole"
@@ -381,6 +384,30 @@ class Journal:
                 text += f"; what lay in its place is {done.aside.name} now"
             self._reports.event("JournalRestored", text)
             self._reports.count("journal_restored_total")
+
+    def _change_over(self) -> None:
+        """From the lost file to the one that is in its place; neither, where that is gone again."""
+        guard = storage.open_guard(self.path.with_name("journal.lock"))
+        opened: list[sqlite3.Connection] = []
+        try:
+            storage.mark_made(guard)
+            place = os.stat(self.path)
+            opened.append(_connect(self.path, "rw"))
+            opened[0].execute("PRAGMA journal_mode = WAL")
+            opened.append(_connect_to_read(self.path))
+            if not os.path.samestat(os.stat(self.path), place) or not restore.follows(
+                opened[1], self._reader
+            ):
+                raise JournalError("it is taken away again and again")
+        except BaseException:
+            restore.close_lost(*opened)
+            os.close(guard)
+            raise
+        os.close(self._guard)
+        restore.close_lost(self._writer, self._reader)
+        self._writer, self._reader, self._guard = opened[0], opened[1], guard
+        self._impatient = False
+        self._settle()
 
     def _failed(self, verb: str, error: sqlite3.Error | OSError) -> JournalError:
         """What is said of a failure; a damage is said once to everybody, and nothing is written any more."""
@@ -400,9 +427,15 @@ class Journal:
             self._reports.event(reason, text)
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _connect(path: Path, mode: str = "rwc") -> sqlite3.Connection:
+    """:param mode: ``rw`` makes no new file, ``ro`` changes none."""
     connection = sqlite3.connect(
-        path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT, cached_statements=256
+        f"{path.resolve().as_uri()}?mode={mode}",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+        timeout=BUSY_TIMEOUT,
+        cached_statements=256,
     )
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
@@ -412,13 +445,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 def _connect_to_read(path: Path) -> sqlite3.Connection:
     """One that cannot change the file, nor remove its log when it is closed."""
-    connection = sqlite3.connect(
-        f"{path.resolve().as_uri()}?mode=ro",
-        uri=True,
-        isolation_level=None,
-        check_same_thread=False,
-        timeout=BUSY_TIMEOUT,
-        cached_statements=256,
-    )
-    connection.execute("PRAGMA temp_store = MEMORY")
+    connection = _connect(path, "ro")
+    # SQLite opens the log with the first query, by its name: now, while that is there.
+    connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     return connection

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from dracore.errors import DracoreError, NotFound
 from dracore.model.effect import Absent, Present
-from dracore.prepare import holdings, recovery
+from dracore.prepare import holdings, recovery, salvage
 from dracore.prepare.effects import changed
 from dracore.prepare.engine import Engine
 from dracore.prepare.holdings import Held
@@ -253,8 +253,15 @@ class Reconciler:
         """What a lost journal knew of claims, save where containers may still be started with it."""
         done = recovery.Recovered()
         recovery.sweep(self._kit, users.keys(), done)
-        if not done.failures:
-            self._unswept = bool(users.keys() - {record.ref.uid for record in self._engine.records()})
+        if done.failures or users.keys() - {record.ref.uid for record in self._engine.records()}:
+            return
+        try:
+            self._engine.effects.release(salvage.UNKNOWN, recovery.time_left)
+            self._kit.journal.swept()
+        except DracoreError as error:
+            self._kit.reports.event("ReleaseFailed", str(error))
+            return
+        self._unswept = False
 
     # --- drift --------------------------------------------------------------------------------------
 

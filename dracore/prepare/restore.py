@@ -72,13 +72,21 @@ def put_back(
         os.close(lock)
 
 
-def close_lost(writer: sqlite3.Connection, reader: sqlite3.Connection) -> None:
+def follows(new: sqlite3.Connection, old: sqlite3.Connection) -> bool:
+    """Whether one is the other's journal, put back."""
+    (name, times), (before, then) = _lineage(new), _lineage(old)
+    return name == before and times > then
+
+
+def close_lost(*connections: sqlite3.Connection) -> None:
     """Closes connections to a file that is not in its place.
 
     Whoever closes a database last removes its log by name, and here another database has that name. The
     reader cannot (it may not write), so it goes last.
+
+    :param connections: the writer, then the reader.
     """
-    for connection in (writer, reader):
+    for connection in connections:
         with contextlib.suppress(sqlite3.Error):
             connection.close()
 

@@ -13,8 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dracore.prepare import holdings
 from dracore.prepare.schema import STEPS
 from dracore.prepare.storage import Damage
+
+UNKNOWN = "unknown"
+"""Holds what a damaged journal knew, beside those who are known, until no pod can be using it."""
 
 _TABLES = {
     "meta": ("name",),
@@ -35,7 +39,8 @@ class Salvaged:
     :param aside: where the damaged file lies now.
     :param damage: what SQLite says about it.
     :param incomplete: tables of which rows may be missing.
-    :param left: effects that nobody holds any more as far as can be read, and that are left on the node.
+    :param left: effects that are left on the node: nobody holds them any more as far as can be read, or what
+        would undo them is not what was written.
     """
 
     aside: Path
@@ -54,7 +59,7 @@ class Salvaged:
         if self.incomplete:
             text += "; rows may be missing from: " + ", ".join(self.incomplete)
         if self.left:
-            text += "; left on the node, held by nobody known: " + ", ".join(self.left)
+            text += "; left on the node: " + ", ".join(self.left)
         return text
 
 
@@ -85,6 +90,8 @@ def read(aside: Path, damage: Damage) -> Salvaged:
     finally:
         with contextlib.suppress(sqlite3.Error):
             connection.close()
+    _drop_altered(saved)
+    _drop_unknown(saved)
     _drop_unheld(saved)
     return saved
 
@@ -103,6 +110,14 @@ def write(connection: sqlite3.Connection, saved: Salvaged) -> None:
                         f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({marks})",  # noqa: S608
                         tuple(known.values()),
                     )
+        if {"claims", "holders"} & set(saved.incomplete):
+            # Whoever else holds them is not known, and what was half done may have been finished in a commit
+            # that cannot be read: nothing of it must be undone under a running container.
+            connection.execute("UPDATE effects SET state = 'applied'")
+            connection.execute("UPDATE claims SET state = 'prepared'")
+            connection.execute(
+                "INSERT OR IGNORE INTO holders (key, holder, seq) SELECT key, ?, seq FROM effects", (UNKNOWN,)
+            )
         connection.execute(
             "UPDATE claims SET state = 'waiting', awaited = 'its next prepare: the journal was damaged'"
             " WHERE state = 'prepared'"
@@ -120,6 +135,13 @@ def write(connection: sqlite3.Connection, saved: Salvaged) -> None:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def mark_unswept(connection: sqlite3.Connection, *, anew: bool) -> bool:
+    """Whether things may be on the node that the journal does not know; remembered over restarts."""
+    if anew:
+        connection.execute("INSERT OR REPLACE INTO meta (name, value) VALUES ('unswept', 1)")
+    return connection.execute("SELECT 1 FROM meta WHERE name = 'unswept'").fetchone() is not None
 
 
 def _collect(
@@ -150,6 +172,33 @@ def _give_it_a_page(aside: Path) -> None:
             size = int.from_bytes(file.read(12)[8:], "big")
         with aside.open("ab") as file:
             file.truncate(size if 512 <= size <= 65_536 else 4096)
+
+
+def _drop_altered(saved: Salvaged) -> None:
+    """To undo an effect by a row that is not what was written could change something else."""
+    kept = []
+    for row in saved.rows.get("effects", ()):
+        values = [row.get(name) for name in ("key", "kind", "params", "before", "outcome", "sum")]
+        if holdings.is_whole(*values):
+            kept.append(row)
+        else:
+            saved.left.append(f"{row['kind']} {row['key']}")
+    saved.rows["effects"] = kept
+
+
+def _drop_unknown(saved: Salvaged) -> None:
+    """Holders that are nobody: somebody else's name stood there."""
+    claims = {row["uid"] for row in saved.rows.get("claims", ())}
+    keys = {row["key"] for row in saved.rows.get("effects", ())}
+    rows = saved.rows.get("holders", [])
+    known = [r for r in rows if r["key"] in keys and (r["holder"] in claims or _is_plugin(r["holder"]))]
+    saved.rows["holders"] = known
+    if len(known) < len(rows) and "holders" not in saved.incomplete:
+        saved.incomplete.append("holders")
+
+
+def _is_plugin(holder: Any) -> bool:
+    return isinstance(holder, str) and holder.startswith("plugin:")
 
 
 def _drop_unheld(saved: Salvaged) -> None:

@@ -74,14 +74,18 @@ def version_of(connection: sqlite3.Connection) -> tuple[int, int] | None:
 
     :raises JournalError: a SQLite file that is no journal.
     :raises JournalTooNew: a newer MAJOR.
+    :raises sqlite3.DatabaseError: a journal whose header is damaged.
     """
     number = connection.execute("PRAGMA user_version").fetchone()[0]
-    if number == 0:
-        if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
-            raise JournalError("the file is a SQLite database, but not a journal of dracore")
+    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    if number == 0 and not tables:
         return None
-    if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
-        raise JournalError("the file is a SQLite database, but not a journal of dracore")
+    if number <= 0 or connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+        if {"claims", "effects", "holders", "meta"} <= tables:
+            raise sqlite3.DatabaseError("the header of the file is malformed")
+        raise JournalError(
+            "the file is a SQLite database, but not a journal of dracore", fix="move that file away"
+        )
     major, minor = divmod(number, 1000)
     if major > MAJOR:
         raise JournalTooNew(
@@ -91,8 +95,11 @@ def version_of(connection: sqlite3.Connection) -> tuple[int, int] | None:
     return major, minor
 
 
-def bring_up(connection: sqlite3.Connection) -> None:
-    """Creates the tables, or adds what a later MINOR brought. Safe beside another process doing the same."""
+def bring_up(connection: sqlite3.Connection) -> bool:
+    """Creates the tables, or adds what a later MINOR brought. Safe beside another process doing the same.
+
+    Answers whether there was nothing.
+    """
     connection.execute("BEGIN IMMEDIATE")
     try:
         found = version_of(connection)
@@ -104,6 +111,7 @@ def bring_up(connection: sqlite3.Connection) -> None:
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {MAJOR * 1000 + MINOR}")
         connection.execute("COMMIT")
+        return found is None
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dracore.errors import JournalError
-from dracore.prepare import schema, wal
+from dracore.prepare import holdings, schema, wal
 from dracore.prepare.ports import Clock
 
 ENDINGS = ("-wal", "-shm", "")
@@ -68,20 +68,26 @@ def damage_of(path: Path, guard: int) -> Damage | None:
     log, index = Path(f"{path}-wal"), Path(f"{path}-shm")
     # Where another process writes, what is half written would look like damage.
     last = wal.index_of(index) if (by_itself := alone(guard)) else None
-    found = _content(path)
+    found = _content(path, made=was_made(guard))
     if found is None and by_itself:
         text = wal.damage_of(log, last, wal.index_of(index))
         return Damage(text, tail=True) if text else None
     return found
 
 
-def _content(path: Path) -> Damage | None:
+def _content(path: Path, *, made: bool) -> Damage | None:
     connection = _open_to_read(path)
     try:
         if schema.version_of(connection) is None:
-            return None
+            return Damage("nothing is left of it", tail=True) if made else None
         found = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
-        return None if found == "ok" else Damage(" ".join(str(found).split()))
+        if found != "ok":
+            return Damage(" ".join(str(found).split()))
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+        if path.stat().st_size % size and not has_log(path):
+            return Damage("its last page is cut off")  # SQLite takes zeros for what is missing
+        key = holdings.altered(connection)
+        return Damage(f"the effect on {key} is not what was written") if key else None
     except sqlite3.OperationalError as error:
         # Locked, not permitted, no space: says nothing about the content.
         if "malformed" not in str(error):
@@ -175,8 +181,12 @@ def is_busy(error: BaseException) -> bool:
     return isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
 
 
+def text_of(error: BaseException) -> str:
+    return getattr(error, "strerror", None) or str(error)
+
+
 def cannot(verb: str, path: Path, error: BaseException) -> JournalError:
-    text = getattr(error, "strerror", None) or str(error)
+    text = text_of(error)
     if is_busy(error):
         fix = "another process holds it; look for a stopped instance of this driver"
     elif is_damage(error):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -164,6 +165,151 @@ def test_a_folder_that_cannot_be_written_is_a_clear_error(tmp_path):
         Journal.open(tmp_path / "plugin")
 
 
+REMOVALS = {
+    "moved": lambda f: os.rename(f / "journal.db", f / "moved"),
+    "deleted": lambda f: os.unlink(f / "journal.db"),
+    "all its files deleted": lambda f: [path.unlink() for path in f.glob("journal*")],
+    "the folder deleted": shutil.rmtree,
+    "the folder moved": lambda f: os.rename(f, f.with_name("elsewhere")),
+    "replaced by an empty file": lambda f: (
+        (f / "empty").touch(),
+        os.rename(f / "empty", f / "journal.db"),
+    ),
+    "replaced by a copy": lambda f: (
+        shutil.copy(f / "journal.db", f / "copy"),
+        os.rename(f / "copy", f / "journal.db"),
+    ),
+    "replaced by another journal": lambda f: (
+        Journal.open(f / "other").close(),
+        os.rename(f / "other" / "journal.db", f / "journal.db"),
+    ),
+}
+
+
+class TestTakenAway:
+    """SQLite goes on with a file that has no name; dracore does not."""
+
+    @pytest.mark.parametrize("how", REMOVALS)
+    @pytest.mark.parametrize("noticed", ["by a commit", "by a look"])
+    def test_it_is_put_back_whole(self, tmp_path, how, noticed):
+        folder, reports = tmp_path / "plugin", Reports()
+        journal = Journal.open(folder, reports=reports)
+        journal.write("x", lambda tx: tx.set_meta("before", 1))
+        REMOVALS[how](folder)
+        if noticed == "by a commit":
+            journal.write("x", lambda tx: tx.set_meta("after", 2))
+        else:
+            assert journal.look() == ""
+            journal.write("x", lambda tx: tx.set_meta("after", 2))
+        assert [reason for reason, _ in reports.events] == ["JournalRestored"]
+        assert reports.counts == {"journal_restored_total": 1}
+        # What stands under the name now, as another process reads it.
+        script = (
+            "import sqlite3, sys; print(dict(sqlite3.connect(sys.argv[1]).execute('SELECT * FROM meta')))"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", script, str(journal.path)], check=True, capture_output=True, text=True
+        )
+        assert "'before': 1" in done.stdout
+        assert "'after': 2" in done.stdout
+        journal.close()
+        again = Journal.open(folder, reports=reports)
+        assert again.read(lambda tx: (tx.meta("before"), tx.meta("after"))) == (1, 2)
+        assert not again.lost
+        assert len(reports.events) == 1
+        again.close()
+
+    def test_two_that_have_it_open_meet_in_the_same_file(self, tmp_path):
+        folder, reports = tmp_path / "plugin", Reports()
+        one, two = (Journal.open(folder, reports=reports) for _ in range(2))
+        one.write("x", lambda tx: tx.set_meta("one", 1))
+        shutil.rmtree(folder)
+        two.write("x", lambda tx: tx.set_meta("two", 2))
+        one.write("x", lambda tx: tx.set_meta("three", 3))
+        two.write("x", lambda tx: tx.set_meta("four", 4))
+        for journal in (one, two):
+            names = journal.read(lambda tx: {name for (name,) in tx.rows("SELECT name FROM meta")})
+            assert {"one", "two", "three", "four"} <= names
+        assert len(reports.events) == 1
+        # Whoever closes the lost file last must not remove the log of the new one.
+        one.close()
+        two.write("x", lambda tx: tx.set_meta("five", 5))
+        two.close()
+        again = Journal.open(folder)
+        assert again.read(lambda tx: [tx.meta(n) for n in ("one", "two", "three", "four", "five")]) == [
+            1,
+            2,
+            3,
+            4,
+            5,
+        ]
+        again.close()
+
+    def test_many_threads_lose_no_commit_while_it_is_taken_away_again_and_again(self, tmp_path):
+        folder = tmp_path / "plugin"
+        journals = [Journal.open(folder) for _ in range(2)]
+        done = []
+
+        failures = []
+
+        def write(journal, number):
+            for i in range(30):
+                try:
+                    journal.write("x", lambda tx, i=i: tx.set_meta(f"{number}-{i}", i))
+                except JournalError as error:
+                    failures.append(error)
+                    raise
+                done.append(f"{number}-{i}")
+
+        threads = [threading.Thread(target=write, args=(journals[n % 2], n)) for n in range(4)]
+        for thread in threads:
+            thread.start()
+        for round_ in range(5):
+            while len(done) < 20 * round_ and any(thread.is_alive() for thread in threads):
+                pass
+            shutil.rmtree(folder, ignore_errors=True)
+        for thread in threads:
+            thread.join()
+        assert failures == []
+        assert len(done) == 120
+        assert [journal.look() for journal in journals] == ["", ""]
+        for journal in journals:
+            found = journal.read(lambda tx: {name for (name,) in tx.rows("SELECT name FROM meta")})
+            assert set(done) <= found
+        for journal in journals:
+            journal.close()
+
+    def test_where_it_cannot_be_put_back_nothing_is_written(self, tmp_path):
+        folder, reports = tmp_path / "plugin", Reports()
+        journal = Journal.open(folder, reports=reports)
+        shutil.rmtree(folder)
+        folder.write_text("in the way")
+        for _ in range(3):
+            with pytest.raises(JournalError, match="cannot be put back"):
+                journal.write("x", lambda tx: tx.set_meta("a", 1))
+        assert "do not restart dracore before" in journal.look()
+        assert [reason for reason, _ in reports.events] == ["JournalDisplaced"]
+        folder.unlink()
+        assert journal.look() == ""
+        assert journal.read(lambda tx: tx.meta("a")) is None
+        journal.write("x", lambda tx: tx.set_meta("a", 1))
+        journal.close()
+
+    def test_one_that_is_cut_off_in_place_is_not_written_to(self, tmp_path):
+        reports = Reports()
+        journal = Journal.open(tmp_path, reports=reports)
+        journal.write("x", lambda tx: tx.set_meta("a", 1))
+        raw(tmp_path, "PRAGMA wal_checkpoint(TRUNCATE)")
+        journal.look()
+        os.truncate(tmp_path / "journal.db", 5000)
+        for _ in range(2):
+            with pytest.raises(JournalError, match="restart the driver"):
+                journal.write("x", lambda tx: tx.set_meta("b", 2))
+        assert [reason for reason, _ in reports.events] == ["JournalDamaged"]
+        assert reports.counts == {"journal_damaged_total": 1}
+        journal.close()
+
+
 class TestWriters:
     def test_many_at_once_share_commits_and_lose_nothing(self, tmp_path):
         journal = Journal.open(tmp_path)
@@ -188,7 +334,9 @@ class TestWriters:
             thread.start()
         for thread in threads:
             thread.join()
-        names = journal.read(lambda tx: {row[0] for row in tx.rows("SELECT name FROM meta WHERE name LIKE '%-%'")})
+        names = journal.read(
+            lambda tx: {row[0] for row in tx.rows("SELECT name FROM meta WHERE name LIKE '%-%'")}
+        )
         expected = {f"{n}-{i}" for n in range(8) for i in range(25) if i % 5 != 4}
         assert names == expected  # what failed left nothing, and took nobody with it
         assert len(failures) == 8 * 5

@@ -10,8 +10,8 @@ from dracore.testing.crash.__main__ import main
 def without_journal_syncs():
     connect = journal._connect
 
-    def careless(path):
-        connection = connect(path)
+    def careless(path, *mode):
+        connection = connect(path, *mode)
         connection.execute("PRAGMA synchronous = OFF")
         return connection
 
