@@ -121,6 +121,7 @@ class Journal:
         guard = -1
         try:
             storage.make_folder(folder)
+            storage.check_access(path)
             guard = storage.open_guard(folder / "journal.lock")
             damage = storage.damage_of(path, guard)
             if damage:

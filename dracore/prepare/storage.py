@@ -170,6 +170,13 @@ def sync_folder(folder: Path) -> None:
 # --- what is said -----------------------------------------------------------------------------------------
 
 
+def check_access(path: Path) -> None:
+    """:raises JournalError: the files belong to somebody else, whom SQLite's own files would shut out."""
+    found = _not_ours(path)
+    if found:
+        raise JournalError(f"cannot open the journal: {found[0]}", where=str(path), fix=found[1])
+
+
 def is_damage(error: BaseException) -> bool:
     """Whether SQLite says that the content is not what it wrote."""
     return isinstance(error, sqlite3.DatabaseError) and (
