@@ -94,6 +94,8 @@ class Issues:
         return "\n".join(texts)
 
     def _position(self, offset: int) -> Position:
+        if offset < 0:
+            return Position(-1, 0)
         if not self._source:
             return Position(1, 0)
         low, high = 0, len(self._lines) - 1
@@ -108,7 +110,7 @@ class Issues:
     def _show(self, issue: Issue) -> str:
         where = issue.position
         head = f"ERROR: <input>:{where.line}:{where.column}: {issue.message}"
-        if not self._source:
+        if not self._source or where.line < 0:
             return head
         line = self._lines[where.line - 1].replace("\t", " ")
         dots = "".join(map(_dot, line[: where.column - 1]))

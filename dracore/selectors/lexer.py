@@ -17,6 +17,7 @@ class Token(NamedTuple):
     pos: int
 
 
+_ESCAPE = r"\\(?:[abfnrtv\"'\\?`]|[0-3][0-7][0-7]|[xX][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8})"
 _PATTERN = re.compile(
     r"""
     (?P<space>[\t\r\n\f ]+|//[^\n]*)
@@ -25,12 +26,12 @@ _PATTERN = re.compile(
   | (?P<int>0x[0-9a-fA-F]+|\d+)
   | (?P<string>[bB]?(?:
         [rR](?:\"{3}.*?\"{3}|'{3}.*?'{3}|"[^"\n\r]*"|'[^'\n\r]*')
-      | \"{3}(?:\\.|[^\\])*?\"{3}|'{3}(?:\\.|[^\\])*?'{3}
-      | "(?:\\[^\n\r]|[^\\"\n\r])*"|'(?:\\[^\n\r]|[^\\'\n\r])*'))
+      | \"{3}(?:ESCAPE|[^\\])*?\"{3}|'{3}(?:ESCAPE|[^\\])*?'{3}
+      | "(?:ESCAPE|[^\\"\n\r])*"|'(?:ESCAPE|[^\\'\n\r])*'))
   | (?P<ident>[A-Za-z_][A-Za-z0-9_]*)
   | (?P<escaped>`[A-Za-z0-9_.\-/ ]+`)
   | (?P<op>==|!=|<=|>=|&&|\|\||[<>\[\]{}().,\-!?:+*/%])
-    """,
+    """.replace("ESCAPE", _ESCAPE),
     re.VERBOSE | re.ASCII | re.DOTALL,
 )
 WORDS = frozenset({"in", "true", "false", "null"})
@@ -63,21 +64,23 @@ _BAD_ESCAPE = "unable to unescape string"
 _SIMPLE = {"a": 7, "b": 8, "f": 12, "n": 10, "r": 13, "t": 9, "v": 11}
 _SIMPLE |= {character: ord(character) for character in "\\'\"`?"}
 _HEX = {"x": 2, "X": 2, "u": 4, "U": 8}
-_ESCAPE = re.compile(
-    r"\\(?:[abfnrtv\"'\\?`]|[0-3][0-7][0-7]|[xX][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8})"
-)
 
 
-def tokens(source: str, issues: Issues) -> list[Token]:
-    """The tokens of `source`, with one of kind ``end`` last; what is none is reported and passed over."""
+def tokens(source: str, issues: Issues) -> tuple[list[Token], list[tuple[int, int]]]:
+    """The tokens of `source`, with one of kind ``end`` last; what is none is reported and passed over.
+
+    Beside them where these unknown parts begin and end.
+    """
+    unknown: list[tuple[int, int]] = []
     found: list[Token] = []
     at, size = 0, len(source)
     while at < size:
         match = _PATTERN.match(source, at)
-        if match is None or (match.lastgroup == "string" and not _escapes(match.group())):
+        if match is None:
             end = _unknown_end(source, at)
             shown = source[at:end].replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
             issues.report(at, f"Syntax error: token recognition error at: '{shown}'")
+            unknown.append((at, end))
             at = end
             continue
         kind, text = match.lastgroup or "", match.group()
@@ -89,22 +92,21 @@ def tokens(source: str, issues: Issues) -> list[Token]:
             found.append(Token(kind, text, at))
         at = match.end()
     found.append(Token("end", "<EOF>", size))
-    return found
+    return found, unknown
 
 
-def _escapes(text: str) -> bool:
-    """Whether each backslash of a literal begins an escape of the language."""
-    if "\\" not in text or text[:2].lower() in ("br", "rb") or text[0] in "rR":
-        return True
-    return "\\" not in _ESCAPE.sub("", text)
+_BEGUN = re.compile(
+    rf"""(?:"(?:{_ESCAPE}|[^\\"\n\r])*|'(?:{_ESCAPE}|[^\\'\n\r])*)"""
+    r"(?:\\(?:[0-3][0-7]?|[xX][0-9a-fA-F]?|u[0-9a-fA-F]{0,3}|U[0-9a-fA-F]{0,7})?)?"
+    r"|[=&|]|`[A-Za-z0-9_.\-/ ]*|"
+)
 
 
 def _unknown_end(source: str, at: int) -> int:
-    """An unclosed string goes on to the end of its line, anything else is one character."""
-    if source[at] in "\"'":
-        end = source.find("\n", at)
-        return len(source) if end < 0 else end
-    return at + 1 if source[at] not in "=&|" else min(at + 2, len(source))
+    """The end of what is no token: the first character that no token goes on with."""
+    begun = _BEGUN.match(source, at)
+    assert begun is not None
+    return min(begun.end() + 1, len(source))
 
 
 def value(token: Token, sign: str = "") -> Any:

@@ -11,6 +11,7 @@ from dracore.selectors.depth import STRIDE, apart
 from dracore.selectors.faults import CompileError, Issue, Issues, Position
 from dracore.selectors.lexer import RESERVED, Token, tokens, value
 from dracore.selectors.macros import MACROS, MacroError
+from dracore.selectors.syntax import faults
 from dracore.selectors.tree import Call, Ident, ListNode, Literal, MapNode, Message, Node, Select
 
 NESTING_LIMIT = 250
@@ -38,7 +39,12 @@ _AFTER_OPTIONAL = _EXPECTED.replace("'!', ", "'!', '?', ")
 
 
 class _SyntaxError(Exception):
-    """Reported already; parsing ends at the first fault of syntax."""
+    """Parsing ends at the first fault of syntax."""
+
+    def __init__(self, pos: int, message: str) -> None:
+        super().__init__(message)
+        self.pos = pos
+        self.message = message
 
 
 class _TooDeepError(Exception):
@@ -54,8 +60,9 @@ def parse(source: str, libraries: Collection[str]) -> tuple[Node, set[str]]:
     parser = _Parser(source, issues, libraries)
     try:
         root = parser.whole()
-    except _SyntaxError:
-        pass
+    except _SyntaxError as error:
+        for pos, message in faults(source, parser.tokens, parser.unknown) or [(error.pos, error.message)]:
+            issues.report(pos, message)
     except _TooDeepError as error:
         detail = f"compilation failed: ERROR: <input>:-1:0: {error}"
         raise CompileError(source, detail, (Issue(Position(0, 0), str(error)),)) from None
@@ -66,8 +73,8 @@ def parse(source: str, libraries: Collection[str]) -> tuple[Node, set[str]]:
 
 class _Parser:
     def __init__(self, source: str, issues: Issues, libraries: Collection[str]) -> None:
-        self._tokens = tokens(source, issues)
-        self._tokens += self._tokens[-1:] * 2  # so that looking ahead needs no care
+        self.tokens, self.unknown = tokens(source, issues)
+        self._tokens = self.tokens + self.tokens[-1:] * 2  # so that looking ahead needs no care
         self._issues = issues
         self._libraries = libraries
         self._at = 0
@@ -115,8 +122,7 @@ class _Parser:
         return self._fail(self._next, f"{word} input '{self._next.text}' expecting {expected}")
 
     def _fail(self, token: Token, message: str) -> Token:
-        self._issues.report(token.pos, f"Syntax error: {message}")
-        raise _SyntaxError
+        raise _SyntaxError(token.pos, f"Syntax error: {message}")
 
     # --- depth --------------------------------------------------------------------------------------------
 
@@ -279,7 +285,7 @@ class _Parser:
             self._take()
             return self._named(self._next, leading=True)
         self._not_a_start()
-        raise _SyntaxError
+        raise AssertionError
 
     def _not_a_start(self, expected: str = _EXPECTED) -> None:
         token = self._next
