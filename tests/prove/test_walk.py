@@ -38,8 +38,8 @@ def test_a_walk_finds_an_engine_that_forgets(tmp_path):
     """A mutant that reports effects as reverted without reverting them."""
     code = (
         "import sys\n"
-        "from dracore.prepare.effects import Effects\n"
-        "Effects._revert = lambda self, effect, key, *rest: None\n"
+        "from dracore.prepare.effects.reverting import Reverting\n"
+        "Reverting._revert = lambda self, effect, key, *rest: None\n"
         "from dracore.testing.crash.walk import main\n"
         "sys.exit(main(['--seeds', '1', '--operations', '40', '--jobs', '1']))\n"
     )

@@ -42,7 +42,7 @@ class Drill:
         engine = self._player.working.engine
         held = engine.kit.journal.read(lambda tx: holdings.get(tx, key))
         assert held is not None
-        return held, engine.effects.decode(held), EffectNode(engine.kit, key, lambda: 30.0)
+        return held, engine.effects.kinds.decode(held), EffectNode(engine.kit, key, lambda: 30.0)
 
     def _unmade(self, held: Held, effect: Effect, node: EffectNode) -> None:
         if isinstance(self._probe(effect, node), Absent):

@@ -70,7 +70,7 @@ def _effects(stand: Stand, settled: bool) -> list[str]:
             state = record.state if record else "not in the journal"
             if settled or record is None:
                 found.append(f"held: {name} is held by claim {holder}, which is {state}")
-        if not effect.drift and isinstance(stand.engine.effects.probe(effect, lambda: 30.0), Absent):
+        if not effect.drift and isinstance(stand.engine.effects.probing.probe(effect, lambda: 30.0), Absent):
             found.append(f"present: {name} is applied for the journal, and its probe says Absent")
     strays = stand.ground.strays([effect.key for effect in held])
     return found + [f"nothing-left: {stray}, is on the node and in no journal" for stray in strays]
