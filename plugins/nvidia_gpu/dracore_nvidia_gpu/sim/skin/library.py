@@ -49,9 +49,18 @@ class SimLibrary:
     @cached_property
     def symbols(self) -> dict[str, Export]:
         """What this library exports beside nvmlErrorString, which takes no part in sessions."""
-        from dracore_nvidia_gpu.sim.skin import events, identity, modes, partitions, system, topology
+        from dracore_nvidia_gpu.sim.skin import (
+            computeinstances,
+            events,
+            gpuinstances,
+            identity,
+            modes,
+            partitions,
+            system,
+            topology,
+        )
 
-        areas = (system, identity, topology, modes, events, partitions)
+        areas = (system, identity, topology, modes, events, partitions, gpuinstances, computeinstances)
         found = {symbol: export for area in areas for symbol, export in area.exports.items()}
         missing = self._node.spec.missing
         return {s: e for s, e in found.items() if e.since <= self._branch and s not in missing}
