@@ -46,16 +46,18 @@ def ask_youngest(base: Path, command: str = "status", *, timeout: float = TIMEOU
 
     :raises SocketError: none answers.
     """
-    answers: list[JSON] = []
+    answers: list[tuple[float, str, Path]] = []
     failures: list[DracoreError] = []
     for path in _instances(base):
         try:
-            answers.append((ask(path, "instance", timeout=timeout)["started"], path))
+            found = ask(path, "instance", timeout=timeout)
+            # Seconds since the boot: the time of day may have been set back between two starts.
+            answers.append((found.get("uptime", 0.0), found["started"], path))
         except DracoreError as error:
             failures.append(error)
     if not answers:
         raise failures[0]
-    return ask(max(answers)[1], command, timeout=timeout)
+    return ask(max(answers)[2], command, timeout=timeout)
 
 
 def _instances(base: Path) -> list[Path]:

@@ -61,3 +61,6 @@ def _show(content: dict[str, Any]) -> None:
             for entry in content["entries"]
         ],
     )
+    times = [entry["at"] for entry in content["entries"]]
+    if times != sorted(times):
+        click.echo("\nThe node's clock was set back in between; the order is that of what happened.")

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 from dracore.errors import DracoreError, PluginError
 from dracore.inventory.ports import Contexts, Hooks
 from dracore.kube.backoff import Backoff
+from dracore.model import names
 from dracore.model.device import CounterSet, Device, Discovery, NotYet
 from dracore.model.prepared import Health
 
@@ -188,10 +189,7 @@ class Runner:
         try:
             health = tuple(self._hooks.call(self.plugin, "dra_health", ctx=context) or ())
             for entry in health:
-                if not isinstance(entry, Health):
-                    raise PluginError(
-                        f"dra_health returned {entry!r}", where=f"plugin {self.plugin}", fix="return Health"
-                    )
+                _check_health(self.plugin, entry)
         except Exception as error:  # noqa: BLE001 - the devices are known all the same
             self._log.warning("dra_health failed", error=_text(error), exc_info=_defect(error))
             self._tell(Answer("running", discovery, self.answer.health, _text(error), settled=True))
@@ -250,7 +248,7 @@ def _discovery(plugin: str, found: Any) -> Discovery:
                 where=f"plugin {plugin}",
                 fix="return a list of Device, a Discovery or NotYet",
             )
-        found = Discovery(found)  # type: ignore[arg-type]  # made a tuple below
+        return Discovery(_members(plugin, found, Device, "devices"))
     return Discovery(
         _members(plugin, found.devices, Device, "devices"),
         _members(plugin, found.counter_sets, CounterSet, "counter sets"),
@@ -282,3 +280,19 @@ def _members(plugin: str, given: Any, kind: type[T], what: str) -> tuple[T, ...]
                     fix=f"give a {right.__name__}",
                 )
     return members
+
+
+def _check_health(plugin: str, entry: object) -> None:
+    """:raises PluginError: what could not be published, before it is kept over restarts."""
+    if not isinstance(entry, Health):
+        raise PluginError(f"dra_health returned {entry!r}", where=f"plugin {plugin}", fix="return Health")
+    for sort, text, good in (
+        ("key", entry.taint_key, not entry.taint_key or names.is_label_key(entry.taint_key)),
+        ("value", entry.taint_value, names.is_label_value(entry.taint_value)),
+    ):
+        if not good:
+            raise PluginError(
+                f"dra_health returned the taint {sort} {text!r} for {entry.device}, which is no label {sort}",
+                where=f"plugin {plugin}",
+                fix="letters, digits, -, _ and ., at most 63; a key may begin with a domain and a slash",
+            )

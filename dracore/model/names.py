@@ -29,6 +29,7 @@ EXPRESSION_LIMIT = 10 * 1024
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_LABEL_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?)?")
 
 
 def is_dns_label(text: str) -> bool:
@@ -52,6 +53,19 @@ def is_qualified_name(text: str) -> bool:
     if slash and not is_dns_subdomain(domain, DOMAIN_LIMIT):
         return False
     return len(identifier) <= IDENTIFIER_LIMIT and bool(_IDENTIFIER.fullmatch(identifier))
+
+
+def is_label_value(text: str) -> bool:
+    """True for the value of a Kubernetes label or taint; it may be empty."""
+    return len(text) <= 63 and bool(_LABEL_VALUE.fullmatch(text))
+
+
+def is_label_key(text: str) -> bool:
+    """True for the key of a Kubernetes label or taint: a name with an optional ``domain/``."""
+    domain, slash, name = text.rpartition("/")
+    if slash and not is_dns_subdomain(domain):
+        return False
+    return bool(name) and is_label_value(name)
 
 
 def qualify(name: str, driver: str) -> str:

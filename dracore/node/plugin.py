@@ -47,6 +47,8 @@ class NodePlugin:
         self.loaded = loaded
         self.instance = check_instance(instance)
         self.started = datetime.now(UTC)
+        # Tells the youngest of several instances, whatever was done to the clock since.
+        self._uptime = time.clock_gettime(time.CLOCK_BOOTTIME)
         self.metrics = Metrics()
         self.problems: list[str] = []
         configuration = loaded.configuration
@@ -202,11 +204,7 @@ class NodePlugin:
 
         :raises ClaimError: no driver of this node knows anything of it.
         """
-        entries = [
-            {"driver": driver.name, **status.entry_json(entry)}
-            for driver in self.drivers
-            for entry in driver.engine.timeline(uid)
-        ]
+        entries = status.merged({driver.name: driver.engine.timeline(uid) for driver in self.drivers})
         if not entries:
             raise ClaimError(
                 f"nothing is known here of a claim with uid {uid!r}",
@@ -217,11 +215,11 @@ class NodePlugin:
             for driver in self.drivers
             for claim in status.claims_json(c for c in driver.snapshot().claims if c.ref.uid == uid)
         ]
-        return {"uid": uid, "claims": states, "entries": sorted(entries, key=lambda entry: entry["at"])}
+        return {"uid": uid, "claims": states, "entries": entries}
 
     def _instance(self) -> JSON:
         started = self.started.isoformat(timespec="microseconds").replace("+00:00", "Z")
-        return {"id": self.instance, "pid": os.getpid(), "started": started}
+        return {"id": self.instance, "pid": os.getpid(), "started": started, "uptime": self._uptime}
 
     def _reconcile(self) -> JSON:
         return {driver.name: driver.reconcile() for driver in self.drivers}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +64,20 @@ def entry_json(entry: Entry) -> dict[str, Any]:
     """One entry of a claim's timeline; its time with microseconds, to be put in order."""
     at = datetime.fromtimestamp(entry.at, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
     return {"at": at, "what": entry.what, "kind": entry.kind, "key": entry.key, "text": entry.text}
+
+
+def merged(timelines: Mapping[str, Sequence[Entry]]) -> list[dict[str, Any]]:
+    """The entries of all drivers (by name) in one order: each driver's own, by time between drivers.
+
+    The clock may have been set back in between, so a driver's entry is never put before its earlier ones.
+    """
+    placed = []
+    for name, entries in timelines.items():
+        latest = 0.0
+        for entry in entries:
+            latest = max(latest, entry.at)
+            placed.append((latest, {"driver": name, **entry_json(entry)}))
+    return [entry for _, entry in sorted(placed, key=lambda pair: pair[0])]
 
 
 def effects_json(effects: Iterable[EffectStatus]) -> list[JSON]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dracore.errors import LimitError
+from dracore.model import names
 from dracore.model.device import Taint, TaintEffect
 from dracore.prepare.journal import Journal
 from dracore.prepare.transaction import Tx
@@ -27,8 +29,16 @@ class HealthTable:
         """Keeps a taint; answers it with the time at which it was first added.
 
         The same key and effect with another value is a new taint, with a time of its own (KEP-5055).
-        Nothing is written where it is stored already.
+        Nothing is written where it is stored already. A stored time that has not come yet (the clock was set
+        back) gives way to `taint`'s: pods that tolerate a taint for a while count from it.
+
+        :raises LimitError: key or value that the API server would refuse, and the device with them.
         """
+        if not names.is_label_key(taint.key) or not names.is_label_value(taint.value):
+            raise LimitError(
+                f"the taint {taint.key!r}={taint.value!r} of {device} is not kept: it could not be published",
+                where=f"plugin {plugin}",
+            )
         place = (plugin, device, taint.key, taint.effect)
 
         def known(tx: Tx) -> Taint | None:
@@ -37,7 +47,7 @@ class HealthTable:
                 " WHERE plugin = ? AND device = ? AND key = ? AND effect = ?",
                 place,
             )
-            if row is None or row[0] != taint.value or row[2] != message:
+            if row is None or row[0] != taint.value or row[2] != message or _earlier(taint, row[1]) != row[1]:
                 return None
             return Taint(taint.key, taint.effect, taint.value, row[1])
 
@@ -51,7 +61,8 @@ class HealthTable:
                 " WHERE plugin = ? AND device = ? AND key = ? AND effect = ?",
                 place,
             )
-            added = row[1] if row is not None and row[0] == taint.value else taint.time_added
+            known = row is not None and row[0] == taint.value
+            added = _earlier(taint, row[1]) if row is not None and known else taint.time_added
             tx.execute(
                 "INSERT OR REPLACE INTO health (plugin, device, key, effect, value, time_added, message)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -84,7 +95,13 @@ class HealthTable:
         return [
             StoredTaint(plugin, device, Taint(key, _effect(effect), value, added), message)
             for plugin, device, key, effect, value, added, message in rows
+            if names.is_label_key(key) and names.is_label_value(value)  # else nothing of it is published
         ]
+
+
+def _earlier(taint: Taint, stored: str) -> str:
+    """The time at which a taint that is stored already counts as added; both in UTC, or empty."""
+    return min(stored, taint.time_added) if stored and taint.time_added else stored
 
 
 def _effect(text: str) -> TaintEffect:

@@ -31,9 +31,11 @@ def servers() -> Iterator[list[AdminServer]]:
         server.stop()
 
 
-def serve(servers: list[AdminServer], path: Path, started: str = "2026-01-01T00:00:00Z") -> AdminServer:
+def serve(
+    servers: list[AdminServer], path: Path, started: str = "2026-01-01T00:00:00Z", **more: float
+) -> AdminServer:
     server = AdminServer(
-        path, {"status": lambda: {"at": path.name}, "instance": lambda: {"started": started}}
+        path, {"status": lambda: {"at": path.name}, "instance": lambda: {"started": started, **more}}
     )
     server.start()
     servers.append(server)
@@ -117,3 +119,11 @@ def test_the_youngest_instance_is_asked(folder: Path, servers: list[AdminServer]
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as dead:
         dead.bind(str(folder / "status-dead.sock"))
     assert ask_youngest(base) == {"at": "status-new.sock"}
+
+
+def test_the_youngest_is_not_told_by_the_time_of_day(folder: Path, servers: list[AdminServer]) -> None:
+    """The clock was set back between the two starts. One of an older version does not say its uptime."""
+    serve(servers, folder / "status-a.sock", "2026-01-02T00:00:00Z", uptime=100.0)
+    serve(servers, folder / "status-b.sock", "2026-01-01T00:00:00Z", uptime=200.0)
+    serve(servers, folder / "status-c.sock", "2026-01-03T00:00:00Z")
+    assert ask_youngest(folder / "status.sock") == {"at": "status-b.sock"}
