@@ -7,6 +7,7 @@ namespace. Anything that is not a :class:`DracoreError` is a defect of dracore o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 EVENT_LIMIT = 200
@@ -31,10 +32,45 @@ class DracoreError(Exception):
         text = f"{self.where}: {self.what}" if self.where else self.what
         return f"{text}; {self.fix}" if self.fix else text
 
-    def for_event(self) -> str:
-        """The error in at most :data:`EVENT_LIMIT` characters, one line."""
-        text = " ".join(str(self).split())
-        return text if len(text) <= EVENT_LIMIT else text[: EVENT_LIMIT - 1] + "…"
+    def for_event(self, namespace: str = "") -> str:
+        """The error in at most :data:`EVENT_LIMIT` characters, one line, whatever it was made of.
+
+        What is too long loses its middle: the place keeps its end, what happened its beginning and its end
+        (the cause), and what to do stays.
+
+        :param namespace: the claim's, which is left out: the pod's event is in it.
+        """
+        where, what, fix = (_line(part or "", namespace) for part in (self.where, self.what, self.fix))
+        if len(_joined(where, what, fix)) > EVENT_LIMIT:
+            where, fix = _shortened(where, _WHERE_LIMIT, head=0.2), _shortened(fix, _FIX_LIMIT, head=1)
+            what = _shortened(what, EVENT_LIMIT - len(_joined(where, "", fix)), head=0.6)
+        return _joined(where, what, fix)
+
+
+_WHERE_LIMIT, _FIX_LIMIT = 50, 70
+
+
+def _joined(where: str, what: str, fix: str) -> str:
+    text = f"{where}: {what}" if where else what
+    return f"{text}; {fix}" if fix else text
+
+
+def _line(text: str, namespace: str) -> str:
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    if namespace:
+        name = re.escape(namespace)
+        text = re.sub(rf'(?: in)?(?: the)? namespaces? "?{name}"?(?![\w.-])', "", text)
+        text = re.sub(rf"(?<![\w.-]){name}/", "", text)
+    return text
+
+
+def _shortened(text: str, limit: int, *, head: float) -> str:
+    """`text` in at most `limit` characters; of what is kept, the part `head` is its beginning."""
+    if len(text) <= limit:
+        return text
+    first = int((limit - 1) * head)
+    last = limit - 1 - first
+    return f"{text[:first].rstrip()}…{text[-last:].lstrip() if last else ''}"
 
 
 # --- configuration and plugins ------------------------------------------------------------------------

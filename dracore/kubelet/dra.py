@@ -152,14 +152,14 @@ class DraService:
                 result = work(ref, call)
             except DracoreError as failure:
                 # An empty text would read as success.
-                error, outcome = failure.for_event() or type(failure).__name__, type(failure).__name__
+                error, outcome = failure.for_event(ref.namespace) or type(failure).__name__, type(failure).__name__
                 _log.warning(f"{method} failed", name=str(ref), error=str(failure), kind=outcome)
             except BaseException as failure:  # noqa: BLE001
                 # A defect of one hook is that claim's alone. Whatever kills this thread (SystemExit,
                 # CancelledError) would leave the kubelet without an answer for 45 s.
                 outcome = "defect"
                 text = f"internal error of the driver during {method}: {type(failure).__name__}: {failure}"
-                error = DracoreError(text, fix="its log has the details").for_event()
+                error = DracoreError(text, fix="its log has the details").for_event(ref.namespace)
                 _log.exception(f"{method} met a defect", name=str(ref))
             finally:
                 seconds = time.perf_counter() - started

@@ -471,6 +471,19 @@ def test_a_failing_health_hook_loses_no_device(bench: Any, plugin: Any) -> None:
     assert problems(other) == ["plugin p: dra_health returned 5; return Health"]
 
 
+@pytest.mark.parametrize(("key", "value"), [("Bad Key!", ""), ("a/b/c", ""), ("sick", "not a value")])
+def test_a_taint_that_could_not_be_published_is_the_plugins_error(
+    bench: Any, plugin: Any, key: str, value: str
+) -> None:
+    """It would be kept over restarts, and withhold its device for as long."""
+    sick = Health("a", "Unhealthy", "hot", taint_key=key, taint_value=value)
+    inventory = bench.run({"p": plugin(dra_discover=Found("a"), dra_health=lambda ctx: [sick])})
+    (problem,) = problems(inventory)
+    assert problem.startswith("plugin p: dra_health returned the taint ")
+    assert "which is no label" in problem
+    assert bench.health.all() == []
+
+
 def test_a_taint_of_the_plugins_own_is_kept(bench: Any, plugin: Any) -> None:
     tainted = Device("a", taints=(Taint("gpu.example.com/gpu-lost", "NoSchedule"),))
     inventory = bench.run({"p": plugin(dra_discover=lambda ctx: [tainted])})
