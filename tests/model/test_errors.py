@@ -1,4 +1,4 @@
-"""What the kubelet puts into a pod's event: one line, at most 200 characters, whatever an error is made of."""
+"""What the kubelet puts into a pod's event: one line of at most 200 characters, whatever the error."""
 
 from __future__ import annotations
 
