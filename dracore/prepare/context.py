@@ -96,7 +96,7 @@ class AttemptContext(_Context):
                 where=f"plugin {self.plugin}",
                 fix="hold effects in dra_prepare_claim, dra_prepare or dra_share",
             )
-        self._attempt.check_open()
+        self._attempt.tenure.check_open()
         if self._admin:
             return self._effects.look(effect)
         return self._attempt.hold(effect)
@@ -111,10 +111,10 @@ class AttemptContext(_Context):
     def wait(self, predicate: Callable[[], Any], what: str) -> Any:
         if self._readonly:
             raise PluginError(f"{self._readonly} must not wait", where=f"plugin {self.plugin}")
-        return self._attempt.wait(predicate, what)
+        return self._attempt.tenure.wait(predicate, what)
 
     def facts(self, plugin: str | None = None) -> Mapping[str, JSON]:
-        return self._attempt.claim_facts(plugin or self.plugin)
+        return self._attempt.facts.get(plugin or self.plugin, {})
 
     def time_left(self) -> float:
         return self._attempt.time_left()

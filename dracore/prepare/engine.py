@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from dracore.errors import Busy, ClaimError, DracoreError, NotFound, Superseded, Waiting
+from dracore.errors import DracoreError
 from dracore.model.answer import Call, PreparedResult
-from dracore.model.claim import Claim, ClaimRef
+from dracore.model.claim import ClaimRef
 from dracore.model.context import HeldEffect
 from dracore.model.effect import Effect
 from dracore.model.seam import Seam, no_seam
 from dracore.prepare import holdings, records, recovery
 from dracore.prepare import snapshot as status
-from dracore.prepare.attempt import Attempt, Overtaken
+from dracore.prepare.calls import PREPARES, Calls
 from dracore.prepare.context import PluginContext
 from dracore.prepare.effects import Effects
 from dracore.prepare.health import HealthTable
 from dracore.prepare.journal import Journal
-from dracore.prepare.kit import WAIT_MARGIN, Kit, check_uid, lock_time
-from dracore.prepare.locks import Lock, Locks
+from dracore.prepare.kit import Kit
+from dracore.prepare.locks import Locks
 from dracore.prepare.ports import (
     Admission,
     Cdi,
@@ -41,13 +40,6 @@ from dracore.prepare.records import Record
 from dracore.prepare.release import release
 from dracore.prepare.snapshot import Drift
 from dracore.prepare.transaction import Tx
-
-PREPARES = 48
-"""Claims being prepared at a time: 64 threads less these stay for unprepare and liveness."""
-FOLLOW_POLL = 0.1
-"""Seconds between two looks at how the attempt that took over is doing."""
-
-_log = logging.getLogger(__name__)
 
 
 class Engine:
@@ -99,12 +91,9 @@ class Engine:
         self.effects = Effects(self.kit)
         self.health = HealthTable(journal)
         self._journal = journal
-        self._admission = admission or threading.BoundedSemaphore(PREPARES)
         self._starting: dict[str, set[str]] = {}
         recovery.after_start(self.kit)
-        self._renewing = journal.read(
-            lambda tx: tx.row("SELECT 1 FROM devices WHERE boot != ? LIMIT 1", (boot_id,)) is not None
-        )
+        self._calls = Calls(self.kit, self.effects, admission or threading.BoundedSemaphore(PREPARES))
 
     # --- what the kubelet asks ----------------------------------------------------------------------
 
@@ -113,163 +102,18 @@ class Engine:
 
         :raises DracoreError: its text is for the pod's event; the kubelet asks again.
         """
-        return self._guarded(ref, call, repair=False)
+        return self._calls.prepare(ref, call)
 
     def repair(self, ref: ClaimRef, call: Call) -> Sequence[PreparedResult]:
         """A full prepare of a claim that may be in use; a failure releases nothing."""
-        return self._guarded(ref, call, repair=True)
+        return self._calls.prepare(ref, call, repair=True)
 
     def unprepare(self, ref: ClaimRef, call: Call) -> None:
         """Releases a claim from the journal alone; an unknown claim is a success.
 
         :raises DracoreError: something could not be undone yet; the kubelet asks again.
         """
-        check_uid(ref.uid)
-        lock = self.kit.locks.claim(ref.uid)
-        try:
-            self._lock(lock, ref, call)
-            release(self.kit, self.effects, ref.uid, call.time_left, "unprepare")
-            self.kit.seam("reply.unprepare.before", ref.uid)
-        except DracoreError:
-            raise
-        except Exception as error:
-            raise self._defect(ref, "unprepare", error) from error
-        finally:
-            lock.release()
-
-    def _guarded(self, ref: ClaimRef, call: Call, *, repair: bool) -> Sequence[PreparedResult]:
-        check_uid(ref.uid)
-        if not self._admission.acquire(blocking=False):
-            raise Busy(f"the node is busy with {PREPARES} other claims", fix="the kubelet asks again")
-        try:
-            answer = self._prepare(ref, call, repair=repair)
-            self.kit.seam("reply.prepare.before", ref.uid)
-            return answer
-        except DracoreError as error:
-            self._note_failure(ref, error)
-            raise
-        except Exception as error:
-            failure = self._defect(ref, "prepare", error)
-            self._note_failure(ref, failure)
-            raise failure from error
-        finally:
-            self._admission.release()
-
-    def _prepare(self, ref: ClaimRef, call: Call, *, repair: bool) -> Sequence[PreparedResult]:
-        lock = self.kit.locks.claim(ref.uid)
-        try:
-            self._lock(lock, ref, call)
-            if not call.alive():
-                raise Superseded("the caller has gone; nothing was changed", fix="the kubelet asks again")
-            claim = self._fetch(ref, call)
-            record = self._to_repair(claim) if repair else self._settled(claim, call)
-            if record is not None and record.state == "prepared":
-                return self._again(record)
-            if not claim.results:
-                return ()
-            self._renew_devices()
-            attempt = Attempt(self.kit, self.effects, claim, record, lock, call, repair=repair)
-            try:
-                return attempt.run()
-            except Overtaken as overtaken:
-                lock.release()
-                return self._follow(ref, claim.digest(), call, lock, overtaken)
-        finally:
-            lock.release()
-
-    def _lock(self, lock: Lock, ref: ClaimRef, call: Call) -> None:
-        if not lock.acquire(lock_time(call.time_left())):
-            raise Busy("another call is still working on this claim", fix="the kubelet asks again")
-
-    def _fetch(self, ref: ClaimRef, call: Call) -> Claim:
-        self.kit.seam("api.get.before", ref.uid)
-        try:
-            claim = self.kit.claims.get(ref, lock_time(call.time_left()))
-        except NotFound as error:
-            raise ClaimError(
-                f"claim {ref.name} with uid {ref.uid} is not there any more", fix="delete the pod"
-            ) from error
-        self.kit.seam("api.get.after", ref.uid)
-        if claim.ref.uid != ref.uid:
-            raise ClaimError(f"claim {ref.name} was replaced by another of its name", fix="delete the pod")
-        if not claim.allocated:
-            raise ClaimError(f"claim {ref.name} is not allocated", fix="the kubelet asks again")
-        return claim
-
-    def _settled(self, claim: Claim, call: Call) -> Record | None:
-        """What the journal has of this very allocation: prepared or waiting. Anything else is released."""
-        uid = claim.ref.uid
-        record = self._journal.read(lambda tx: records.get(tx, uid))
-        if record is None:
-            return None
-        if record.state in ("preparing", "releasing"):
-            why = f"its {record.state} had not come to an end"
-        elif record.digest != claim.digest():
-            self._refuse_while_used(claim.ref)
-            why = "it has another allocation now"
-        else:
-            return record
-        release(self.kit, self.effects, uid, call.time_left, why)
-        return None
-
-    def _to_repair(self, claim: Claim) -> Record:
-        """A repair goes on with what is there; it releases nothing and begins nothing."""
-        record = self._journal.read(lambda tx: records.get(tx, claim.ref.uid))
-        if record is None or record.state in ("preparing", "releasing") or record.digest != claim.digest():
-            raise Superseded(f"claim {claim.ref.name} has changed meanwhile; nothing was repaired")
-        return record
-
-    def _refuse_while_used(self, ref: ClaimRef) -> None:
-        users = self.kit.pods.users(self.kit.driver)
-        if users and ref.uid in users:
-            pods = ", ".join(pod.rpartition("/")[2] for pod in users[ref.uid])
-            raise ClaimError(
-                f"claim {ref.name} has another allocation now, while pod {pods} still uses the old devices",
-                fix="wait until that pod has ended",
-            )
-
-    def _again(self, record: Record) -> Sequence[PreparedResult]:
-        """Prepared already, perhaps before a restart: the same answer, and its files are there."""
-        specs = self._journal.read(lambda tx: records.specs(tx, record.ref.uid))
-        if not self.kit.cdi.intact(specs):
-            self.kit.cdi.write(specs)
-        return record.answer
-
-    def _follow(
-        self, ref: ClaimRef, digest: str, call: Call, lock: Lock, overtaken: Overtaken
-    ) -> Sequence[PreparedResult]:
-        """Changes nothing: gives the answer of the attempt that took over, or says what that waits for."""
-        while True:
-            record = self._journal.read(lambda tx: records.get(tx, ref.uid))
-            if record is None or record.state == "releasing" or record.digest != digest:
-                raise overtaken
-            # Its files are written under its lock, after the commit.
-            if record.state == "prepared" and lock.acquire(0):
-                now = self._journal.read(lambda tx: records.get(tx, ref.uid))
-                if now is not None and now.state == "prepared" and now.digest == digest:
-                    return self._again(now)
-                lock.release()
-            left = call.time_left() - WAIT_MARGIN
-            if left <= 0 or self.kit.closing.is_set() or not call.alive():
-                what = record.awaited or "another call that prepares it"
-                raise Waiting(f"waits for {what}", fix="the kubelet asks again")
-            self.kit.closing.wait(min(FOLLOW_POLL, left))
-
-    def _renew_devices(self) -> None:
-        if self._renewing and recovery.renew_devices(self.kit):
-            self._renewing = False
-
-    def _note_failure(self, ref: ClaimRef, error: DracoreError) -> None:
-        if isinstance(error, (Busy, Superseded)):
-            return
-        with contextlib.suppress(Exception):
-            self._journal.write(
-                f"claim.failed {ref.uid}", lambda tx: tx.note(ref.uid, "error", f"prepare: {error}")
-            )
-
-    def _defect(self, ref: ClaimRef, what: str, error: Exception) -> ClaimError:
-        _log.exception("%s of claim %s failed", what, ref.uid)
-        return ClaimError(f"{what} failed: {type(error).__name__}: {error}")
+        self._calls.unprepare(ref, call)
 
     # --- what plugins ask ---------------------------------------------------------------------------
 

@@ -130,10 +130,6 @@ class Locks:
         finally:
             lock.release()
 
-    def sweep(self) -> int:
-        """Nothing is left to remove: a byte is not a file."""
-        return 0
-
     # --- for Lock -----------------------------------------------------------------------------------
 
     def enter(self, name: str) -> _Local:

@@ -100,7 +100,6 @@ def recover(kit: Kit, effects: Effects) -> Recovered:
     _release_disabled(kit, effects, done)
     done.failures += effects.drain(time_left)
     _check_files(kit, done)
-    kit.locks.sweep()
     if kit.journal.fresh:
         _say_unknown(kit, done)  # the reconciler sweeps, once it is sure that no pod uses what it finds
     else:
