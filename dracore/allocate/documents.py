@@ -18,6 +18,7 @@ NODES_LIMIT = 20_000_000
 """Values of a YAML document, with each alias counted as all that it stands for."""
 _LINES_LIMIT = 16 * 2**20
 _STEP = ("[", "]")
+_TWICE = "stands twice in one object"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,11 @@ def _documents(source: Source) -> Iterator[Any]:
         if start and start in "{[":
             try:
                 yield from _json(source)
+            except _Repeated as error:
+                raise ConfigError(
+                    f"{str(error)[:80]!r} {_TWICE}",
+                    where=_line_of_repeated(source, str(error)),
+                ) from None
             except json.JSONDecodeError as error:
                 if len(source.text) > _LINES_LIMIT:
                     raise ConfigError(error.msg, where=f"{source.name}: line {error.lineno}") from None
@@ -114,7 +120,8 @@ def _documents(source: Source) -> Iterator[Any]:
 
 def _json(source: Source) -> list[Any]:
     """One JSON document, or several one after the other."""
-    decoder = json.JSONDecoder()
+    # Counting keys takes as long again as reading; nobody wrote a file of this size by hand.
+    decoder = json.JSONDecoder(object_pairs_hook=_once if len(source.text) <= _LINES_LIMIT else None)
     text, position = source.text, 0
     found: list[Any] = []
     while True:
@@ -126,6 +133,19 @@ def _json(source: Source) -> list[Any]:
         found.append(content)
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose names are different: of two the API server would refuse one, or drop it silently."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        raise _Repeated(next(name for name in names if names.count(name) > 1))
+    return found
+
+
+class _Repeated(Exception):
+    """A name stands twice in one object."""
+
+
 def _yaml(source: Source) -> Iterator[Any]:
     import yaml
 
@@ -135,10 +155,16 @@ def _yaml(source: Source) -> Iterator[Any]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{source.name}: line {mark.line + 1}" if mark else source.name
-        raise ConfigError(f"is no YAML: {error.problem or error.context}", where=where) from None
+        problem = str(error.problem or error.context)
+        what = problem if problem.endswith(_TWICE) else f"is no YAML: {problem}"
+        raise ConfigError(what, where=where) from None
     except (yaml.YAMLError, ValueError, TypeError) as error:
         text = " ".join(str(error).split())[:200]
         raise ConfigError(f"is no YAML: {text}", where=source.name) from None
+
+
+def _second(node: Any, name: Any) -> Any:
+    return [key.start_mark for key, _ in node.value if key.value == name][1]
 
 
 def _loader() -> Any:
@@ -146,11 +172,22 @@ def _loader() -> Any:
     import yaml
 
     base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+    def construct_mapping(self: Any, node: Any, deep: bool = False) -> Any:
+        written = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+        if len(set(map(str, written))) != len(written):
+            name = next(one for one in written if written.count(one) > 1)
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{str(name)[:80]!r} {_TWICE}", _second(node, name)
+            )
+        return base.construct_mapping(self, node, deep)
+
     resolvers = {
         letter: [(tag, pattern) for tag, pattern in known if tag != "tag:yaml.org,2002:timestamp"]
         for letter, known in base.yaml_implicit_resolvers.items()
     }
-    return type("Loader", (base,), {"yaml_implicit_resolvers": resolvers})
+    parts = {"yaml_implicit_resolvers": resolvers, "construct_mapping": construct_mapping}
+    return type("Loader", (base,), parts)
 
 
 def _check_size(source: Source) -> None:
@@ -210,6 +247,28 @@ def line_of(source: Source, document: int, path: tuple[str | int, ...]) -> int |
     except (yaml.YAMLError, RecursionError, ValueError):
         return None
     return None
+
+
+def _line_of_repeated(source: Source, name: str) -> str:
+    """Where an object has a name twice, in a text that is JSON and so nearly always YAML."""
+    import yaml
+
+    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        for document, root in enumerate(yaml.compose_all(source.text.replace("\t", " "), Loader=loader), 1):
+            nodes = [root]
+            while nodes:
+                node = nodes.pop()
+                if isinstance(node, yaml.SequenceNode):
+                    nodes += node.value
+                elif isinstance(node, yaml.MappingNode):
+                    keys = [key for key, _ in node.value if key.value == name]
+                    if len(keys) > 1:
+                        return _place(source, document, keys[1].start_mark.line + 1)
+                    nodes += [value for _, value in node.value]
+    except (yaml.YAMLError, RecursionError, ValueError):
+        pass
+    return source.name
 
 
 def _descend(node: Any, path: tuple[str | int, ...]) -> int:

@@ -11,6 +11,19 @@ from dracore.errors import AllocationError
 RELEASES = ("1.34", "1.35", "1.36", "1.37")
 
 
+def minor(release: str) -> str:
+    """The entry of :data:`RELEASES` that a version belongs to: ``v1.36.2`` to ``1.36``.
+
+    :raises AllocationError: it is none of them.
+    """
+    found = ".".join(release.removeprefix("v").split(".")[:2])
+    if found not in RELEASES:
+        raise AllocationError(
+            f"the gates of Kubernetes {release[:40]} are not known", fix=f"one of {', '.join(RELEASES)}"
+        )
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Features:
     """What the allocator knows; the defaults are those of Kubernetes 1.37."""
@@ -36,21 +49,20 @@ class Features:
         :param release: ``1.36``; a ``v`` in front and a patch number behind are taken too.
         :raises AllocationError: a release or gate that is not known.
         """
-        minor = ".".join(release.removeprefix("v").split(".")[:2])
-        if minor not in RELEASES:
-            raise AllocationError(
-                f"the gates of Kubernetes {release} are not known", fix=f"one of {', '.join(RELEASES)}"
-            )
-        index = RELEASES.index(minor)
+        index = RELEASES.index(minor(release))
         wanted = {gate: defaults[index] for gate, (_, defaults) in GATES.items()}
         for gate, on in (gates or {}).items():
-            if gate not in GATES:
+            if gate not in GATES and gate not in OTHERS:
                 raise AllocationError(
                     f"{gate} is no gate of the allocator", fix=f"one of {', '.join(sorted(GATES))}"
                 )
             wanted[gate] = on
+        if index == 0:
+            # Rules had no gate of their own yet.
+            wanted["DRADeviceTaintRules"] = wanted["DRADeviceTaints"]
         features = cls(**{field.name: False for field in fields(cls)})
-        features = replace(features, **{GATES[gate][0]: on for gate, on in wanted.items() if GATES[gate][0]})
+        known = {GATES[gate][0]: on for gate, on in wanted.items() if gate in GATES and GATES[gate][0]}
+        features = replace(features, **known)
         # One control flow for two gates: conditions are stored in the claim's device status.
         both = wanted["DRADeviceBindingConditions"] and wanted["DRAResourceClaimDeviceStatus"]
         # Rules are worth nothing where taints are not looked at.
@@ -80,3 +92,71 @@ GATES: Mapping[str, tuple[str, tuple[bool, bool, bool, bool]]] = MappingProxyTyp
     }
 )
 """Gate to feature, and whether it is on in each of :data:`RELEASES` (Kubernetes' versioned gate table)."""
+
+
+OTHERS = frozenset(
+    {
+        "DynamicResourceAllocation",
+        "DRANodeAllocatableResources",
+        "DRAPartitionableDevicesType",
+        "DRAResourceClaimGranularStatusAuthorization",
+        "DRAResourcePoolStatus",
+        "DRASchedulerFilterTimeout",
+        "DRAWorkloadResourceClaims",
+    }
+)
+"""Gates of dynamic resource allocation that are taken and change nothing here."""
+
+INTRODUCED: Mapping[str, str] = MappingProxyType(
+    {
+        "DRADeviceTaintRules": "1.35",
+        "DRAListTypeAttributes": "1.36",
+        "DRAFractionalCapacityRange": "1.37",
+        "DRADerivedAttributes": "1.37",
+        "DRADeviceCompatibilityGroups": "1.37",
+        "DRAOptionalNodeOperations": "1.37",
+    }
+)
+"""Gates that the oldest of :data:`RELEASES` does not have, with the release that has them first."""
+
+LOCKED: Mapping[str, str] = MappingProxyType(
+    {
+        "DRAAdminAccess": "1.36",
+        "DRAPrioritizedList": "1.37",
+        "DRAExtendedResource": "1.37",
+        "DRAResourceClaimDeviceStatus": "1.37",
+    }
+)
+"""Gates that are on and can no longer be switched off, with the release since when."""
+
+NEEDS: Mapping[str, str] = MappingProxyType(
+    {
+        "DRADeviceTaintRules": "DRADeviceTaints",
+        "DRADeviceBindingConditions": "DRAResourceClaimDeviceStatus",
+        "DRADeviceCompatibilityGroups": "DRAPartitionableDevices",
+        "DRAFractionalCapacityRange": "DRAConsumableCapacity",
+    }
+)
+"""Gates that may be on only where another one is."""
+
+
+def doubts(release: str, gates: Mapping[str, bool]) -> list[str]:
+    """Why no server of that release runs with these gates: what is computed then is a mere what-if.
+
+    :raises AllocationError: a release that is not known.
+    """
+    index = RELEASES.index(minor(release))
+    on = {gate: defaults[index] for gate, (_, defaults) in GATES.items()} | dict(gates)
+    found = []
+    for gate, wanted in gates.items():
+        since, first = LOCKED.get(gate), INTRODUCED.get(gate)
+        if since is not None and index >= RELEASES.index(since) and not wanted:
+            found.append(f"{gate} is locked on since {since}")
+        if first is not None and index < RELEASES.index(first) and wanted:
+            found.append(f"{gate} came with {first}")
+        needs = NEEDS.get(gate)
+        if wanted and needs is not None and not on[needs]:
+            found.append(f"{gate} needs {needs}")
+        if gate in OTHERS:
+            found.append(f"{gate} changes nothing here")
+    return found

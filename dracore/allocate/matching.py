@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeAlias
 
 from dracore import selectors
+from dracore.allocate.features import RELEASES, minor
 from dracore.allocate.published import PublishedDevice
 from dracore.errors import SelectorError
 
@@ -25,6 +26,23 @@ class Compiler(Protocol):
 def cel(expression: str) -> Compiled:
     """The compiler of :mod:`dracore.selectors`."""
     return selectors.compile(expression).matches
+
+
+def cel_of(release: str) -> Compiler:
+    """The compiler of a release's scheduler: all functions that it knows, whatever the gates say.
+
+    A scheduler runs what is stored; what its API server would not let in is another question, which
+    ``dracore cel check`` and ``dracore lint`` answer.
+
+    :raises AllocationError: a release that is not known.
+    """
+    known = minor(release)
+    if known == RELEASES[-1]:
+        return cel
+    version = (1, int(known.partition(".")[2]))
+    shape = selectors.Features(consumable_capacity=True, list_attributes=version >= (1, 36))
+    environment = selectors.new(version, shape)
+    return lambda expression: selectors.compile(expression, environment).matches
 
 
 class SelectorFailed(Exception):

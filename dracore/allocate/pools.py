@@ -54,6 +54,8 @@ class PoolIndex:
         self._of_node: dict[str, list[PublishedSlice]] = {}
         self._shared: list[PublishedSlice] = []
         self._of_pool: dict[PoolId, list[PublishedSlice]] = {}
+        self._all_count: bool | None = None
+        """No slice is ignored and no pool has several generations."""
         for item in slices:
             self._of_pool.setdefault(item.pool, []).append(item)
             if item.reach.node_name:
@@ -81,6 +83,14 @@ class PoolIndex:
 
     def outdated(self, node: Node) -> tuple[tuple[PoolId, str], ...]:
         """The pools of which slices are for this node and do not count, and why."""
+        if self._all_count is None:
+            self._all_count = not any(
+                self._ignored(item) or item.generation != found[0].generation
+                for found in self._of_pool.values()
+                for item in found
+            )
+        if self._all_count:
+            return ()
         found: dict[PoolId, str] = {}
         counting = {pool.id for pool in self.pools(node)}
         for item in (*self._of_node.get(node.name, ()), *self._shared):

@@ -166,9 +166,10 @@ class Judge:
         device = offer.device
         parts = terms(expression)
         wrong = [term for term in parts if len(parts) == 1 or not self._is_true(term, offer)] or [expression]
-        # Who says what a value has to be says that it has to be there.
-        names = {read.name for term in wrong if not guards(term) for read in reads(term, device)}
-        wrong = [term for term in wrong if guards(term) not in names]
+        if len(wrong) > 1:
+            # Who says what a value has to be says that it has to be there.
+            names = {read.name for term in wrong if not guards(term) for read in reads(term, device)}
+            wrong = [term for term in wrong if guards(term) not in names]
         shown = [str(read) for term in wrong for read in reads(term, device)]
         text = f"{what} is false: {', '.join(dict.fromkeys(shown)) or _short(wrong[0])}"
         misses = [found for term in wrong if (found := nearest(term, device)) is not None]

@@ -146,7 +146,7 @@ def reads(term: str, device: PublishedDevice) -> list[Read]:
     for match in _READ.finditer(term[:_LONGEST]):
         name = _own(match)
         value = _value(match, device)
-        found.setdefault(f"{match['domain']}/{name}", Read(name, None if value is None else str(value)))
+        found.setdefault(f"{match['domain']}/{name}", Read(name, None if value is None else _text(value)))
     if "device.driver" in term:
         found["driver"] = Read("driver", device.id.driver)
     return list(found.values())
@@ -186,9 +186,10 @@ def miss(term: str, device: PublishedDevice) -> Miss | None:
     sign = "" if operator == "==" else _SIGNS.get(operator, operator) + " "
     if value is None:
         return Miss(f"it had {name} {sign or '= '}{literal}")
-    return Miss(f"{name} were {sign}{literal}", str(value), _distance(value, literal))
+    return Miss(f"{name} were {sign}{literal}", _text(value), _distance(value, literal))
 
 
+@lru_cache(maxsize=1024)
 def guards(term: str) -> str:
     """The name that a term asks for, ``has(….memory)``; empty where it is no such term."""
     match = _GUARD.fullmatch(_bare(term[:_LONGEST]))
@@ -212,9 +213,17 @@ def _value(match: re.Match[str], device: PublishedDevice) -> Any:
     if attribute is None:
         return None
     ((_, value),) = attribute.items()
+    if isinstance(value, list):
+        return f"[{', '.join(map(str, value))}]"
     return str(value).lower() if isinstance(value, bool) else value
 
 
+@lru_cache(maxsize=1024, typed=True)
+def _text(value: Any) -> str:
+    return str(value)
+
+
+@lru_cache(maxsize=1024, typed=True)
 def _distance(value: Any, literal: str) -> float:
     numbers = list(_numbers(value, literal))
     if len(numbers) != 2:

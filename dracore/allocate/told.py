@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from dracore.allocate.near import hint
 from dracore.allocate.reasons import Reason, Stage
 
 if TYPE_CHECKING:
@@ -64,9 +64,9 @@ def _hint(allocator: Allocator, claims: Sequence[WantedClaim]) -> str:
         for group in claim.groups:
             for request in group.alternatives:
                 if request.class_name and request.class_name not in allocator.classes:
-                    near = get_close_matches(request.class_name, allocator.classes, 1)
-                    if near:
-                        return f"; did you mean {near[0]}?"
+                    meant = hint(request.class_name, allocator.classes)
+                    if meant:
+                        return meant
                     known = ", ".join(sorted(allocator.classes)[:5])
                     return f"; there are {known}" if known else "; there are no DeviceClasses"
     return ""

@@ -33,7 +33,7 @@ SHOWN = 20
 @click.option("--slices", help="ResourceSlices and whatever else a cluster has.")
 @click.option("--kubeconfig", help="A cluster; default with WHAT: as kubectl finds it.")
 @click.option("--node", default="", help="The one node to look at; default: all.")
-@click.option("--server-version", default="1.37", show_default=True, help="Whose feature gates count.")
+@click.option("--server-version", default="1.37", show_default=True, help="Whose gates and CEL count.")
 @click.option("--gates", multiple=True, help="Feature gates that are otherwise: Name=true,Other=false.")
 @click.option("-o", "--output", type=click.Choice(["json", "text"]), default="text", show_default=True)
 def command(
@@ -55,6 +55,7 @@ def command(
     device. Claims are allocated in order, so what an earlier one gets is in use for a later one. Exit status
     0 whatever is allocated, 2 where the input is wrong.
     """
+    from dracore.allocate.matching import cel_of
     from dracore.allocate.simulation import Simulation
     from dracore.cli.inputs import base, features, read
 
@@ -69,7 +70,7 @@ def command(
             world.read(read(file))
         if what:
             _only(world, what, namespace)
-        outcomes = Simulation(world, wanted, node=node).run()
+        outcomes = Simulation(world, wanted, node=node, compiler=cel_of(server_version)).run()
     except DracoreError as error:
         if output == "json":
             click.echo(json.dumps({"error": str(error)}, ensure_ascii=False))

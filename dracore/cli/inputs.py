@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from dracore.errors import AllocationError, ConfigError
 
 if TYPE_CHECKING:
@@ -88,10 +90,24 @@ def _uncollected() -> Iterator[None]:
 def features(server_version: str, gates: Sequence[str]) -> Features:
     """The features of a release with some gates set otherwise, as ``Name=true,Other=false``.
 
+    Says on stderr where no server runs with these.
+
     :raises AllocationError: not known, or not of that form.
     """
-    from dracore.allocate.features import Features
+    from dracore.allocate.features import Features, doubts
 
+    wanted = gates_of(gates)
+    found = Features.of(server_version, wanted)
+    for doubt in doubts(server_version, wanted):
+        click.echo(f"dracore: note: {doubt} in Kubernetes {server_version}", err=True)
+    return found
+
+
+def gates_of(gates: Sequence[str]) -> dict[str, bool]:
+    """Gates as given on the command line.
+
+    :raises AllocationError: not of the form ``Name=true``.
+    """
     wanted = {}
     for text in (part.strip() for gate in gates for part in gate.split(",")):
         if not text:
@@ -100,7 +116,7 @@ def features(server_version: str, gates: Sequence[str]) -> Features:
         if not equals or value.lower() not in ("true", "false"):
             raise AllocationError(f"the gate {text!r} is not of the form Name=true")
         wanted[name.strip()] = value.lower() == "true"
-    return Features.of(server_version, wanted)
+    return wanted
 
 
 def _from_config(world: World, file: str) -> None:

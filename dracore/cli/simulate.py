@@ -28,7 +28,7 @@ WRONG_INPUT = 2
 @click.option("--slices", help="ResourceSlices and whatever else a cluster has.")
 @click.option("--kubeconfig", help="A cluster whose slices, classes, nodes and claims there are.")
 @click.option("--node", default="", help="The one node to look at; default: the first by name that fits.")
-@click.option("--server-version", default="1.37", show_default=True, help="Whose feature gates count.")
+@click.option("--server-version", default="1.37", show_default=True, help="Whose gates and CEL count.")
 @click.option("--gates", multiple=True, help="Feature gates that are otherwise: Name=true,Other=false.")
 @click.option("--each", is_flag=True, help="Every file is a case of its own: one JSON object a line.")
 @click.option("-o", "--output", type=click.Choice(["json", "table"]), default="table", show_default=True)
@@ -64,7 +64,7 @@ def command(
             world = ground.copy()
             for file in case:
                 world.read(read(file))
-            outcomes, left = _run(world, wanted, node)
+            outcomes, left = _run(world, wanted, node, server_version)
         except DracoreError as error:
             failed = True
             _fail(error, output if not each else "json")
@@ -78,10 +78,11 @@ def command(
         sys.exit(WRONG_INPUT)
 
 
-def _run(world: World, wanted: Features, node: str) -> tuple[list[Outcome], list[Any]]:
+def _run(world: World, wanted: Features, node: str, release: str) -> tuple[list[Outcome], list[Any]]:
+    from dracore.allocate.matching import cel_of
     from dracore.allocate.simulation import Simulation
 
-    simulation = Simulation(world, wanted, node=node)
+    simulation = Simulation(world, wanted, node=node, compiler=cel_of(release))
     return simulation.run(), simulation.left()
 
 

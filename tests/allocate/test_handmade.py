@@ -6,9 +6,10 @@ import json
 
 import pytest
 from handmade import CASES, Case
+from simulated import SIMULATED
 
 from dracore.allocate.documents import Source
-from dracore.allocate.features import Features
+from dracore.allocate.features import GATES, RELEASES, Features
 from dracore.allocate.simulation import Outcome, Simulation
 from dracore.allocate.world import World
 
@@ -21,7 +22,11 @@ def simulate(case: Case, features: Features | None = None) -> list[Outcome]:
     return Simulation(world, features or Features()).run()
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+HERE = [*CASES, *(case for case in SIMULATED if case.hardware == "dgx-h100")]
+"""The cluster tier has the other hardware too."""
+
+
+@pytest.mark.parametrize("case", HERE, ids=lambda case: case.name)
 def test_it_fits_where_its_author_says_so(case: Case) -> None:
     outcomes = simulate(case)
     assert outcomes
@@ -35,15 +40,25 @@ GATED = {
     "DRAPartitionableDevices": ("counters", "per-device"),
     "DRAConsumableCapacity": ("share", "share-two", "whole-size"),
     "DRADeviceBindingConditions": ("bind",),
+    "DRAResourceClaimDeviceStatus": ("bind",),
     "DRAExtendedResource": ("extended",),
 }
+"""Gates, and cases that need nothing else that is off by default in some release."""
 
 
+@pytest.mark.parametrize("release", RELEASES)
 @pytest.mark.parametrize(("gate", "names"), GATED.items(), ids=GATED)
-def test_a_gate_that_is_off_takes_its_feature_away(gate: str, names: tuple[str, ...]) -> None:
+def test_a_gate_gives_its_feature_and_takes_it_away(gate: str, names: tuple[str, ...], release: str) -> None:
+    default = GATES[gate][1][RELEASES.index(release)]
+    both = {"DRADeviceBindingConditions": True, "DRAResourceClaimDeviceStatus": True}
+    needs = both if gate in both else {}
     for case in (case for case in CASES if case.name in names):
-        outcomes = simulate(case, Features.of("1.37", {gate: False}))
-        assert not any(outcome.allocation for outcome in outcomes)
+        for on in (True, False):
+            outcomes = simulate(case, Features.of(release, {**needs, gate: on}))
+            assert any(outcome.allocation for outcome in outcomes) == on
+        if gate != "DRAResourceClaimDeviceStatus":
+            outcomes = simulate(case, Features.of(release))
+            assert any(outcome.allocation for outcome in outcomes) == default
 
 
 def test_taints_count_only_where_their_gate_is_on() -> None:

@@ -11,12 +11,15 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from answers import FILE, digest
+from answers import CLUSTERS_FILE, FILE, digest
 from cases import case
+from clusters import Cluster
 from compare import ask, plain
+from whole import gave_up, simulate, verdict
 
 PARTS = 12
 LINES: list[Any] = [json.loads(line) for line in gzip.decompress(FILE.read_bytes()).splitlines()]
+CLUSTERS: list[Any] = [json.loads(line) for line in gzip.decompress(CLUSTERS_FILE.read_bytes()).splitlines()]
 
 
 @pytest.mark.parametrize("part", range(PARTS))
@@ -25,6 +28,23 @@ def test_the_same_devices_or_the_same_refusal(part: int) -> None:
         asked = case(line["seed"])
         assert digest(asked) == line["case"], "the generator has changed: write the answers anew"
         assert plain(ask(asked, limit=3_000_000)) == line["answer"], f"seed {line['seed']}"
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_whole_clusters_are_allocated_alike(part: int) -> None:
+    for line in CLUSTERS[part::PARTS]:
+        cluster = Cluster(line["seed"])
+        asked = [cluster.objects, cluster.gates]
+        assert digest(asked) == line["case"], "the generator has changed: write the answers anew"
+        ours = simulate(cluster.objects, cluster.gates, 3_000_000)
+        assert gave_up(ours) or list(map(verdict, ours)) == line["answer"], f"seed {line['seed']}"
+
+
+def test_the_clusters_are_of_all_kinds() -> None:
+    claims = [claim for line in CLUSTERS for claim in line["answer"]]
+    assert len(CLUSTERS) >= 400
+    assert sum(claim["allocated"] for claim in claims) >= len(claims) // 6
+    assert sum(len(claim["results"]) > 1 for claim in claims) >= 50
 
 
 def test_the_answers_are_of_all_kinds() -> None:

@@ -20,8 +20,10 @@ sys.path.insert(0, str(ORACLE))
 
 from cases import case as generated  # noqa: E402
 from compare import ask, plain  # noqa: E402
-from handmade import CASES, Case  # noqa: E402
+from handmade import CASES as HANDMADE  # noqa: E402
+from handmade import Case  # noqa: E402
 from oracle import Oracle, build  # noqa: E402
+from simulated import SIMULATED  # noqa: E402
 
 from dracore.allocate.documents import Source  # noqa: E402
 from dracore.allocate.features import Features  # noqa: E402
@@ -32,6 +34,7 @@ JSON = Any
 GENERATED = range(3_600)
 PARTS = 4
 NAMESPACE = "allocations"
+CASES: list[Case] = [*HANDMADE, *SIMULATED]
 EASY = 3_000_000
 """Devices that we may try for one case; the library has five seconds."""
 
@@ -233,3 +236,5 @@ def test_the_scheduler_gives_the_same_devices_or_refuses(scheduled: Api, case: C
 def test_there_are_enough_of_them() -> None:
     assert len(CASES) >= 40
     assert sum(not case.fits for case in CASES) >= 10
+    assert len(SIMULATED) >= 10
+    assert {case.fits for case in SIMULATED} == {True, False}

@@ -1,6 +1,6 @@
-"""Writes the oracle's answers to generated cases, for machines without Go.
+"""Writes the oracle's answers to generated cases and clusters, for machines without Go.
 
-python tests/oracle/allocator/answers.py 1200    asks the first 1,200 and writes answers.jsonl.gz
+python tests/oracle/allocator/answers.py 1200 500    asks as many of each and writes the two files
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-FILE = Path(__file__).resolve().parent / "answers.jsonl.gz"
+HERE = Path(__file__).resolve().parent
+FILE = HERE / "answers.jsonl.gz"
+CLUSTERS_FILE = HERE / "clusters.jsonl.gz"
 
 
 def digest(case: Any) -> str:
@@ -20,23 +22,45 @@ def digest(case: Any) -> str:
     return hashlib.sha256(json.dumps(case, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def main(count: int) -> None:
-    from cases import case
-    from compare import plain
+def main(cases: int, clusters: int) -> None:
     from oracle import Oracle, build
 
-    lines = []
     with Oracle(build()) as oracle:
-        for seed in range(count):
-            asked = case(seed)
-            answer = oracle.ask({**asked, "seconds": 1})
-            if not answer.get("gaveUp"):
-                line = {"seed": seed, "case": digest(asked), "answer": plain(answer)}
-                lines.append(json.dumps(line, sort_keys=True, separators=(",", ":")))
-    data = ("\n".join(lines) + "\n").encode()
-    FILE.write_bytes(gzip.compress(data, 9, mtime=0))
-    print(f"{len(lines)} answers, {FILE.stat().st_size} bytes")
+        _write(FILE, [line for seed in range(cases) if (line := _case(oracle, seed))])
+        _write(CLUSTERS_FILE, [line for seed in range(clusters) if (line := _cluster(oracle, seed))])
+
+
+def _case(oracle: Any, seed: int) -> Any:
+    from cases import case
+    from compare import plain
+
+    asked = case(seed)
+    answer = oracle.ask({**asked, "seconds": 1})
+    if answer.get("gaveUp"):
+        return None
+    return {"seed": seed, "case": digest(asked), "answer": plain(answer)}
+
+
+def _cluster(oracle: Any, seed: int) -> Any:
+    from clusters import LATER, Cluster
+    from scheduler import GaveUp, schedule
+    from whole import verdict
+
+    cluster = Cluster(seed)
+    variant = "experimental" if any(map(cluster.gates.get, LATER)) else "incubating"
+    try:
+        claims = schedule(oracle.ask, cluster.objects, cluster.gates, variant)
+    except GaveUp:
+        return None
+    asked = [cluster.objects, cluster.gates]
+    return {"seed": seed, "case": digest(asked), "answer": list(map(verdict, claims))}
+
+
+def _write(file: Path, answers: list[Any]) -> None:
+    lines = [json.dumps(line, sort_keys=True, separators=(",", ":")) for line in answers]
+    file.write_bytes(gzip.compress(("\n".join(lines) + "\n").encode(), 9, mtime=0))
+    print(f"{file.name}: {len(lines)} answers, {file.stat().st_size} bytes")
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), int(sys.argv[2]))

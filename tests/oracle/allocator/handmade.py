@@ -270,5 +270,60 @@ CASES = [
     Case("extended", devices(3), extended={"deviceclass.resource.kubernetes.io/{C}": "2"}),
     Case("extended-named", devices(1), extended={"{D}/gpu": "1"},
          class_spec={"extendedResourceName": "{D}/gpu"}),
+    Case("extended-none", devices(1), extended={"{D}/gpu": "2"}, fits=False,
+         class_spec={"extendedResourceName": "{D}/gpu"}),
+    Case("class-none", devices(2), [request()], fits=False, class_spec={
+        "selectors": [{"cel": {"expression": f"device.driver == '{{D}}' && {NUMA} == 7"}}]}),
+    Case("class-config-sub", devices(3), [alternatives("r", body(count=4), body(count=2)), request("s")],
+         config=[{"requests": ["s"], **PARAMETERS}, PARAMETERS],
+         class_spec={"config": [{"opaque": {"driver": "{D}", "parameters": {"of": "class"}}}]}),
+    Case("match-sub", [device("d0", 0), device("d1", 1), device("d2", 1)],
+         [alternatives("r", body(count=3), body()), request("s", f"{NUMA} == 1")],
+         constraints=[{**MATCH, "requests": ["r/b", "s"]}]),
+    Case("match-sub-other", [device("d0", 0), device("d1", 1)],
+         [alternatives("r", body(count=3), body()), request("s", f"{NUMA} == 1")],
+         constraints=[{**MATCH, "requests": ["r/a", "s"]}]),
+    Case("counters-two-sets", [], [request(count=2)], slices=[
+        {"nodeName": "{N}", "pool": _pool("{N}", count=3), "sharedCounters": [
+            {"name": "one", "counters": {"mem": {"value": "8Gi"}}}]},
+        {"nodeName": "{N}", "pool": _pool("{N}", count=3), "sharedCounters": [
+            {"name": "two", "counters": {"mem": {"value": "4Gi"}}}]},
+        {"nodeName": "{N}", "pool": _pool("{N}", count=3), "devices": [
+            device("a", **draws("8Gi", "one")), device("b", **draws("1Gi", "one")),
+            device("c", **draws("4Gi", "two"))]}]),
+    Case("per-device-none", [], [request()], fits=False, slices=[
+        {"perDeviceNodeSelection": True, "pool": _pool("shared-{C}"), "devices": [
+            device("a", nodeName="elsewhere"), device("b", nodeName="elsewhere")]}]),
+    Case("selector-node-none", [], [request()], fits=False, slices=[
+        {"nodeSelector": {"nodeSelectorTerms": [{"matchExpressions": [
+            {"key": "case", "operator": "NotIn", "values": ["{C}"]}]}]},
+         "pool": _pool("zone-{C}"), "devices": devices(1)}]),
+    Case("share-values-none", [device("d0", **SHARED, **capacity("8Gi", VALUES))], [request(**asks("5Gi"))],
+         fits=False),
+    Case("share-many", [device("d0", **SHARED, **capacity("8Gi", STEPS))],
+         [request(f"r{index}", **asks("1Gi")) for index in range(8)]),
+    Case("share-one-too-many", [device("d0", **SHARED, **capacity("8Gi", STEPS))], fits=False,
+         requests=[request(f"r{index}", **asks("1Gi")) for index in range(9)]),
+    Case("whole-size-none", [device("d0", 0, "4Gi")], [request(**asks("6Gi"))], fits=False),
+    Case("taint-noexecute", [device("d0", taints=[{**TAINT, "effect": "NoExecute"}]), device("d1")],
+         [request()]),
+    Case("taint-other-effect", [device("d0", taints=[{**TAINT, "effect": "NoExecute"}])], fits=False,
+         requests=[request(tolerations=[{"key": "broken", "operator": "Exists", "effect": "NoSchedule"}])]),
+    Case("taint-equal", [device("d0", taints=[TAINT])], [
+        request(tolerations=[{"key": "broken", "operator": "Equal", "value": "yes"}])]),
+    Case("taint-every-key", [device("d0", taints=[TAINT, {**TAINT, "key": "old"}])], [
+        request(tolerations=[{"operator": "Exists"}])]),
+    Case("rule-none", devices(2), [request()], fits=False, rule={
+        "deviceSelector": {"driver": "{D}"}, "taint": {**TAINT, "effect": "NoExecute"}}),
+    Case("admin-twice", devices(1), [request(adminAccess=True), request("s", adminAccess=True)], fits=False),
+    Case("bind-last", [], [request()], slices=[
+        {"nodeName": "{N}", "pool": _pool("a-{C}"), "devices": [device(
+            "bound", bindingConditions=["ready"], bindingFailureConditions=["failed"])]},
+        {"nodeName": "{N}", "pool": _pool("b-{C}"), "devices": [device("plain")]}]),
+    Case("bind-in-use", [device("d0", bindingConditions=["ready"], bindingFailureConditions=["failed"])],
+         [request()], fits=False, held=[{"device": "d0"}]),
+    Case("outdated-none", [], [request()], fits=False, slices=[
+        {"nodeName": "{N}", "pool": _pool("{N}"), "devices": [device("old")]},
+        {"nodeName": "{N}", "pool": _pool("{N}", generation=2, count=2), "devices": [device("new")]}]),
 ]  # fmt: skip
 """All of them; each name is a DNS label."""

@@ -1,0 +1,113 @@
+"""Scenario 21, second half: whole clusters by lot, as `dracore simulate` and as the library allocate them."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from realcluster.binaries import find_go
+
+ORACLE = Path(__file__).resolve().parent.parent / "oracle" / "allocator"
+sys.path.insert(0, str(ORACLE))
+
+from clusters import LATER, Cluster  # noqa: E402
+from oracle import Oracle, build  # noqa: E402
+from scheduler import GaveUp, comparable, schedule  # noqa: E402
+from whole import gave_up, same_error, simulate, verdict  # noqa: E402
+
+from dracore.allocate.features import GATES, INTRODUCED, LOCKED, RELEASES  # noqa: E402
+
+CLUSTERS = range(10_000, 14_000)
+PARTS = 4
+EASY = 3_000_000
+
+
+@pytest.fixture(scope="module")
+def oracle() -> Iterator[Oracle]:
+    with Oracle(build(str(find_go(print)))) as running:
+        yield running
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("part", range(PARTS))
+def test_clusters_as_the_library_allocates_them(oracle: Oracle, part: int) -> None:
+    kinds: Counter[str] = Counter()
+    for seed in CLUSTERS[part::PARTS]:
+        cluster = Cluster(seed)
+        # The variant that the library picks, but for a variant that takes pools in the order of a map.
+        variant = "experimental" if any(map(cluster.gates.get, LATER)) else "incubating"
+        try:
+            theirs = schedule(oracle.ask, cluster.objects, cluster.gates, variant)
+        except GaveUp:
+            kinds["given up by the library"] += 1
+            continue
+        ours = simulate(cluster.objects, cluster.gates, EASY)
+        if gave_up(ours):
+            kinds["given up by us"] += 1
+            continue
+        assert list(map(verdict, ours)) == list(map(verdict, theirs)), f"seed {seed}"
+        for mine, other in zip(ours, theirs, strict=True):
+            assert same_error(mine, other), f"seed {seed}"
+            kinds["error" if other["error"] else "fits" if other["allocated"] else "refused"] += 1
+        kinds["clusters"] += 1
+    print(dict(kinds))
+    assert kinds["clusters"] >= len(CLUSTERS) / PARTS * 0.97
+    assert kinds["fits"] >= kinds["clusters"] / 3
+    assert kinds["given up by us"] <= kinds["clusters"] / 500
+
+
+@pytest.mark.timeout(300)
+def test_the_command_says_the_same(oracle: Oracle, tmp_path: Path) -> None:
+    """`simulate --each`: a file is a case, in all the forms that a file may have."""
+    expected = []
+    command = [sys.executable, "-m", "dracore.cli", "simulate", "--each", "-o", "json"]
+    for seed in range(20_000, 20_400):
+        cluster = Cluster(seed)
+        if cluster.gates:
+            continue
+        try:
+            expected.append(schedule(oracle.ask, cluster.objects, {}))
+        except GaveUp:
+            continue
+        file = tmp_path / f"{seed}.json"
+        separate = "\n".join(map(json.dumps, cluster.objects))
+        whole = json.dumps({"apiVersion": "v1", "kind": "List", "items": cluster.objects}, indent=1)
+        file.write_text((separate, whole, separate.replace("\n", "\n---\n"))[seed % 3])
+        command += ["-f", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(lines) == len(expected) >= 150
+    for line, claims in zip(lines, expected, strict=True):
+        assert set(line) == {"claims", "left"}
+        assert list(map(comparable, line["claims"])) == list(map(comparable, claims))
+
+
+def test_the_gates_are_those_of_kubernetes() -> None:
+    """The versioned table of gates, out of the released sources."""
+    go = str(find_go(print))
+    cache = subprocess.run(
+        [go, "env", "GOMODCACHE"], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    sources = sorted(Path(cache).glob("k8s.io/kubernetes@v1.37.*/pkg/features/kube_features.go"))
+    if not sources:
+        pytest.skip("the sources of Kubernetes 1.37 are not in Go's cache: build.py brings them there")
+    text = sources[-1].read_text()
+    for gate, (_, defaults) in GATES.items():
+        block = re.search(rf"^\t{gate}: \{{\n(.*?)^\t\}},", text, re.MULTILINE | re.DOTALL)
+        assert block is not None, gate
+        rows = re.findall(r'MustParse\("1\.(\d+)"\), Default: (true|false)(.*)', block[1])
+        rows = [row for row in rows if "MinCompatibilityVersion" not in row[2]]
+        for release, default in zip(RELEASES, defaults, strict=True):
+            known = [row for row in rows if int(row[0]) <= int(release[2:])]
+            assert default == (bool(known) and known[-1][1] == "true"), (gate, release)
+        first = min(int(row[0]) for row in rows)
+        assert INTRODUCED.get(gate) == (f"1.{first}" if first > 34 else None), gate
+        locked = [f"1.{row[0]}" for row in rows if "LockToDefault: true" in row[2]]
+        assert LOCKED.get(gate) == (locked[0] if locked else None), gate
