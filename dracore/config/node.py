@@ -6,11 +6,12 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
 from dracore.model.context import Simulation as SimulationValue
-from dracore.model.names import EXPRESSION_LIMIT, is_dns_subdomain
+from dracore.model.names import DRIVER_NAME_LIMIT, EXPRESSION_LIMIT, is_dns_subdomain
 
 
 def _absolute(path: Path) -> Path:
@@ -22,6 +23,18 @@ def _node_name(name: str) -> str:
     if not is_dns_subdomain(name):
         raise ValueError("a node's name is a lower-case DNS subdomain, as `kubectl get nodes` shows it")
     return name
+
+
+def _driver_name(name: str) -> str:
+    if not is_dns_subdomain(name, DRIVER_NAME_LIMIT):
+        raise ValueError("a driver's name is a lower-case DNS subdomain, as `dracore status` shows it")
+    return name
+
+
+def _something(plugins: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+    if not plugins and not info.data.get("drain"):
+        raise PydanticCustomError("too_short", "at least one plugin")
+    return plugins
 
 
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
@@ -103,7 +116,9 @@ class NodeConfiguration(_Section):
     """The kind of this file."""
     node: Annotated[str, AfterValidator(_node_name)]
     """The Kubernetes node's name; ${NODE_NAME} in a pod that gets it from spec.nodeName."""
-    plugins: Annotated[dict[str, dict[str, Any] | None], Field(min_length=1)]
+    drain: tuple[Annotated[str, AfterValidator(_driver_name)], ...] = ()
+    """Drivers without an enabled plugin, served until their claims are released; they offer nothing."""
+    plugins: Annotated[dict[str, dict[str, Any] | None], AfterValidator(_something)]
     """The enabled plugins, each with its own section (null or {} for none)."""
     filter: Annotated[str, Field(min_length=1, max_length=EXPRESSION_LIMIT)] | None = None
     """A CEL expression over `device`, as in a DeviceClass; only devices for which it is true are offered."""

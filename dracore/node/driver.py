@@ -202,6 +202,8 @@ class DriverNode:
             observer=PublishReports(self.reports, self._shared.metrics),
         )
         self._publisher.start()
+        if not hooks.plugins(self.name):
+            self._publisher.update(())  # nobody else will say that it offers nothing
         self._unsubscribe = self.inventory.subscribe(self._publisher.update)
         self._reconciler = Reconciler(
             self.engine,
@@ -289,6 +291,13 @@ class DriverNode:
     def degradations(self) -> list[str]:
         """What is not as it should be with this driver, a text each."""
         found = [str(problem) for problem in self.inventory.problems()]
+        if not self._shared.hooks.plugins(self.name):
+            left = len(self.snapshot().claims)
+            found.append(
+                f"no plugin of it is enabled: it offers nothing, and {left} claims are to be released"
+                if left
+                else "no plugin of it is enabled and nothing is left of it: take it off `drain`"
+            )
         found += [
             f"device {pool}/{name} is gone while a claim has it" for pool, name in self.inventory.lost()
         ]

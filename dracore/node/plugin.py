@@ -19,7 +19,7 @@ from dracore.inventory.ports import Filter
 from dracore.kubelet.names import check_instance, status_path
 from dracore.model.device import JSON
 from dracore.model.seam import Seam, no_seam
-from dracore.node import status
+from dracore.node import orphans, status
 from dracore.node.api import Api
 from dracore.node.driver import PLUGINS_SECONDS, DriverNode, Shared
 from dracore.node.reload import Reload
@@ -68,7 +68,8 @@ class NodePlugin:
             started=lambda plugin: any(driver.inventory.started(plugin) for driver in self._opened()),
             seam=seam,
         )
-        self.drivers = [DriverNode(name, self.shared) for name in loaded.plugins.drivers()]
+        served = dict.fromkeys([*loaded.plugins.drivers(), *configuration.drain])
+        self.drivers = [DriverNode(name, self.shared) for name in served]
         self.admin = AdminServer(
             status_path(configuration.host.status_socket, instance),
             {
@@ -159,6 +160,7 @@ class NodePlugin:
         """What ``dracore status -o json`` shows."""
         plugins = self._hooks.current
         states = {plugin.plugin: plugin for driver in self.drivers for plugin in driver.inventory.status()}
+        served = [driver.name for driver in self.drivers]
         snapshots = [driver.snapshot() for driver in self.drivers]
         effects = [effect for snapshot in snapshots for effect in snapshot.effects]
         simulation = self.loaded.configuration.simulation
@@ -193,6 +195,7 @@ class NodePlugin:
             "problems": [
                 *self.problems,
                 *self.reload.problems,
+                *orphans.unserved(self.loaded.configuration.kubelet.plugins_dir, served),
                 *([self._api.problem] if self._api.problem else []),
                 *([self.web.problem] if self.web and self.web.problem else []),
                 *status.effect_problems(effects),

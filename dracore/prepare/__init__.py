@@ -2,7 +2,7 @@
 
 from dracore.prepare.engine import Engine
 from dracore.prepare.instances import Instances
-from dracore.prepare.journal import Journal
+from dracore.prepare.journal import Journal, peek
 from dracore.prepare.reconciler import Reconciler
 
-__all__ = ["Engine", "Instances", "Journal", "Reconciler"]
+__all__ = ["Engine", "Instances", "Journal", "Reconciler", "peek"]

@@ -157,6 +157,11 @@ class Instances:
                 self._try_publisher()
             return self._publisher >= 0 or self._forced
 
+    @staticmethod
+    def any_alive(folder: Path) -> bool:
+        """Whether a process serves the driver of `folder`: its lock is held."""
+        return any(_is_locked(path) for path in folder.glob("instance-*.lock"))
+
     def all(self) -> list[Instance]:
         """The instances in the table, the youngest first; dead ones may be among them."""
         rows = self._journal.read(
@@ -271,18 +276,7 @@ class Instances:
 
     def _lives(self, instance: str) -> bool:
         """Whether the process of an instance is there: it holds its lock for life."""
-        try:
-            file = os.open(self._path(instance), os.O_RDWR | os.O_CLOEXEC)
-        except OSError as error:
-            return error.errno != errno.ENOENT
-        try:
-            # Shared, so that two who look never take each other for the instance.
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            return False
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(file)
+        return _is_locked(self._path(instance))
 
     def _forget_dead(self) -> None:
         """Rows and lock files of processes that were killed."""
@@ -302,6 +296,21 @@ class Instances:
                         os.unlink(self._path(instance.id))
                 finally:
                     os.close(file)
+
+
+def _is_locked(path: Path) -> bool:
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError as error:
+        return error.errno != errno.ENOENT
+    try:
+        # Shared, so that two who look never take each other for the instance.
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return False
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(file)
 
 
 def _is_at(file: int, path: Path) -> bool:

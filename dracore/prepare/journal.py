@@ -450,3 +450,19 @@ def _connect_to_read(path: Path) -> sqlite3.Connection:
     # SQLite opens the log with the first query, by its name: now, while that is there.
     connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     return connection
+
+
+def peek(folder: Path) -> tuple[int, int]:
+    """Claims and effects in a journal that nobody here has open; none where there is no journal to read."""
+    path = folder / FILE
+    if not path.is_file():
+        return 0, 0
+    try:
+        with contextlib.closing(_connect_to_read(path)) as connection:
+            if schema.version_of(connection) is None:
+                return 0, 0
+            (claims,) = connection.execute("SELECT count(*) FROM claims").fetchone()
+            (effects,) = connection.execute("SELECT count(*) FROM effects").fetchone()
+            return claims, effects
+    except (sqlite3.Error, JournalError):
+        return 0, 0  # another's, or of another version
