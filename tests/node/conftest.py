@@ -38,6 +38,7 @@ class Process:
     log: Path
     status_socket: Path
     instance: str = ""
+    package: Path = PACKAGE
     child: subprocess.Popen[bytes] = field(init=False)
 
     def start(self) -> Process:
@@ -45,7 +46,7 @@ class Process:
         if self.instance:
             arguments += ["--instance-id", self.instance]
         environment = {name: value for name, value in os.environ.items() if name != "POD_UID"}
-        environment["PYTHONPATH"] = str(PACKAGE)
+        environment["PYTHONPATH"] = str(self.package)
         with open(self.log, "ab") as out:
             self.child = subprocess.Popen(
                 [sys.executable, "-m", "dracore.cli", *arguments], stdout=out, stderr=out, env=environment
@@ -125,12 +126,13 @@ class World:
         file.write_text(json.dumps({**content, **more}))
         return file
 
-    def process(self, config: Path | None = None, instance: str = "") -> Process:
+    def process(self, config: Path | None = None, instance: str = "", package: Path = PACKAGE) -> Process:
         made = Process(
             config or self.configure(),
             self.folder / f"log{len(self.processes)}",
             self.folder / "status.sock",
             instance,
+            package,
         )
         self.processes.append(made)
         return made.start()
