@@ -5,17 +5,19 @@ from __future__ import annotations
 import datetime
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
 from dracore.errors import DracoreError
+from dracore.inventory.memory import Memory
 from dracore.inventory.merge import Merge, Problem, View
+from dracore.inventory.news import News
 from dracore.inventory.ports import Contexts, Drifted, Filter, HealthStore, Hooks, Prepared, Reports
 from dracore.inventory.runner import Answer, Runner, State, Times
-from dracore.model.claim import ClaimRef
+from dracore.inventory.shaping import Shaper
 from dracore.model.device import Device, Pool, Taint
 from dracore.model.prepared import Check, Health
 
@@ -65,22 +67,15 @@ class Inventory:
         self.driver = driver
         self._hooks = hooks
         self._contexts = contexts
-        self._health = health
-        self._prepared = prepared
-        self._drifted = drifted
         self._offered = offered
-        self._reports = reports or _Silent()
         self._elsewhere = elsewhere
-        self._now = now
         self._log = structlog.get_logger("dracore.inventory").bind(driver=driver)
-        self._merge = Merge(driver, pool, self._shape)
+        self._memory = Memory(health, prepared, drifted, self._log, now)
+        self._news = News(reports, self._log)
         self._merging = threading.Lock()
         self._settled = threading.Condition()
         self._view = View()
         self._offering: tuple[Pool, ...] | None = None
-        self._lost_since: dict[tuple[str, str], Taint] = {}
-        self._failed: dict[str, str] = {}
-        self._drifts: Mapping[tuple[str, str], str] = {}
         self._subscribers: list[Callable[[Sequence[Pool]], None]] = []
         self._runners = {
             plugin: Runner(
@@ -88,7 +83,7 @@ class Inventory:
             )
             for plugin in hooks.plugins(driver)
         }
-        self._shapers = [plugin for plugin in self._runners if hooks.implements(plugin, "dra_shape")]
+        self._merge = Merge(driver, pool, Shaper(self._runners, hooks, contexts, self.started).shape)
 
     # --- life ------------------------------------------------------------------------------------------
 
@@ -147,7 +142,7 @@ class Inventory:
 
     def drifted(self) -> Mapping[tuple[str, str], str]:
         """Devices that are tainted because an effect of their claim was undone, and what is the matter."""
-        return self._drifts
+        return self._memory.drifts
 
     def status(self) -> list[PluginStatus]:
         return [
@@ -158,7 +153,7 @@ class Inventory:
     def health(self) -> list[tuple[str, Health]]:
         """The health that plugins last reported, with the plugin; what drift says of a device comes last."""
         found = [(plugin, entry) for plugin, r in self._runners.items() for entry in r.answer.health]
-        for key, text in self._drifts.items():
+        for key, text in self._memory.drifts.items():
             if key in self._view.devices:
                 device, plugin = self._view.devices[key]
                 found.append((plugin, Health(device.name, "Unhealthy", text)))
@@ -234,40 +229,16 @@ class Inventory:
 
     def _answered(self, plugin: str, answer: Answer) -> None:
         if answer.state == "running":
-            self._keep_health(plugin, answer.health)
+            self._memory.keep(plugin, answer.health)
         if answer.settled:
-            self._say_failure(plugin, answer)
+            self._news.answered(plugin, answer)
         if answer.settled or answer.state == "not yet":
             self._renew()
-
-    def _say_failure(self, plugin: str, answer: Answer) -> None:
-        """Once for each new text: pods that need the plugin's devices wait because of it."""
-        said = self._failed.get(plugin, "")
-        if answer.state == "failed" and answer.error != said:
-            self._failed[plugin] = answer.error
-            self._reports.event("PluginFailed", str(Problem(plugin, answer.error)))
-        elif answer.state == "running" and said:
-            del self._failed[plugin]
-            self._reports.event("PluginRecovered", f"plugin {plugin} works again", warning=False)
-
-    def _keep_health(self, plugin: str, health: Iterable[Health]) -> None:
-        """A device that is reported healthy is rid of what was said of it before, or of one taint."""
-        try:
-            for entry in health:
-                if entry.state == "Healthy":
-                    self._health.clear(plugin, entry.device, key=entry.taint_key or None)
-                elif entry.taint_key:
-                    taint = Taint(
-                        entry.taint_key, entry.taint_effect or "NoSchedule", entry.taint_value, self._time()
-                    )
-                    self._health.store(plugin, entry.device, taint, entry.message)
-        except DracoreError as error:
-            self._log.error("the health of devices could not be kept", plugin=plugin, error=str(error))
 
     def _renew(self) -> None:
         with self._merging:
             before = self._view
-            prepared = self._prepared_now()
+            prepared = self._memory.prepared(before)
             view = self._merge.view(
                 {
                     plugin: runner.answer.discovery
@@ -277,13 +248,13 @@ class Inventory:
                 prepared=prepared,
                 before=before,
                 lost_taint=self._lost_taint,
-                stored=self._stored(),
-                drifted=self._drifted_now(),
+                stored=self._memory.taints(),
+                drifted=self._memory.drifted(),
                 offered=self._offered,
             )
             self._view = view
-            self._say(before, view, prepared)
-            self._lost_since = {key: taint for key, taint in self._lost_since.items() if key in view.lost}
+            self._news.changed(before, view, prepared)
+            self._memory.still_lost(view.lost)
             if not all(runner.answer.settled for runner in self._runners.values()):
                 return
             if view.pools != self._offering:
@@ -296,81 +267,7 @@ class Inventory:
                     except Exception:  # noqa: BLE001 - whoever it is will hear of the next change
                         self._log.exception("a subscriber failed")
 
-    def _prepared_now(self) -> Collection[tuple[str, str, str]]:
-        try:
-            return self._prepared()
-        except DracoreError as error:
-            self._log.error("it is not known what is prepared", error=str(error))
-            return [(self._view.devices[key][1], *key) for key in self._view.lost]
-
-    def _drifted_now(self) -> Collection[tuple[str, str]]:
-        try:
-            self._drifts = dict(self._drifted())
-        except DracoreError as error:
-            self._log.error("it is not known what has drifted", error=str(error))
-        return self._drifts
-
-    def _stored(self) -> Sequence[Any]:
-        try:
-            return self._health.all()
-        except DracoreError as error:
-            self._log.error("stored taints could not be read", error=str(error))
-            return ()
-
     def _lost_taint(self, plugin: str, pool: str, device: str) -> Taint:
         """A plugin that returns a lost device itself, with a taint of its own, never comes here."""
         key = self._hooks.lost_taint(plugin) or f"{self.driver}/device-lost"
-        made = Taint(key, "NoSchedule", time_added=self._time())
-        return self._lost_since.setdefault((pool, device), made)
-
-    def _time(self) -> str:
-        return self._now().strftime("%Y-%m-%dT%H:%M:%SZ")
-
-    def _shape(self, device: Device, problems: list[Problem]) -> Device | None:
-        for plugin in self._shapers:
-            if not self._runners[plugin].started.is_set():
-                continue
-            context = self._contexts.context(plugin)
-            try:
-                shaped = self._hooks.call(plugin, "dra_shape", ctx=context, device=device)
-            except DracoreError as error:
-                problems.append(Problem(plugin, f"device {device.name} is not shaped: {error}"))
-                continue
-            if shaped is None:
-                return None
-            if not isinstance(shaped, Device) or shaped.name != device.name or shaped.pool != device.pool:
-                text = (
-                    f"device {device.name} is not shaped: dra_shape must return it, changed or not, or None"
-                )
-                problems.append(Problem(plugin, text))
-                continue
-            device = shaped
-        return device
-
-    def _say(self, before: View, view: View, prepared: Collection[tuple[str, str, str]]) -> None:
-        for problem in view.problems:
-            if problem not in before.problems:
-                self._reports.event("DiscoveryProblem", str(problem))
-        for pool, name in sorted(view.lost - before.lost):
-            text = f"device {pool}/{name} is gone while a claim has it prepared"
-            self._reports.event("DeviceLost", text)
-        for _, pool, name in sorted(prepared):
-            if (pool, name) not in view.lost:
-                for taint in sorted(_hard_taints(view, pool, name) - _hard_taints(before, pool, name)):
-                    text = f"device {pool}/{name} has the taint {taint} while a claim has it prepared"
-                    self._reports.event("DeviceTainted", text)
-        for pool, name in sorted(before.lost - view.lost):
-            self._log.info("a lost device is back, or its claim has ended", pool=pool, device=name)
-
-
-def _hard_taints(view: View, pool: str, name: str) -> set[str]:
-    """The taints that keep claims from a device, as one writes them."""
-    device, _ = view.devices.get((pool, name), (Device(name), ""))
-    return {f"{taint.key}:{taint.effect}" for taint in device.taints if taint.effect != "None"}
-
-
-class _Silent:
-    def event(
-        self, reason: str, message: str, *, claim: ClaimRef | None = None, warning: bool = True
-    ) -> None:
-        pass
+        return self._memory.lost_taint(key, pool, device)
