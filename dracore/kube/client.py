@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from dracore.errors import Unreachable
 from dracore.kube.credentials import Endpoint, find_endpoint, plain_endpoint
 from dracore.kube.http import Http
 from dracore.kube.watch import Watch
@@ -219,8 +220,17 @@ class KubeClient:
         response = self._http.send(
             method, path, params=params, body=data, content_type=content_type, timeout=timeout
         )
-        content = json.loads(response.data)
-        assert isinstance(content, dict)
+        try:
+            content = json.loads(response.data)
+        except ValueError:
+            content = None
+        if not isinstance(content, dict):
+            # A proxy, a login page, another server at this address. What came says nothing of our request.
+            raise Unreachable(
+                "the answer is not one of an API server",
+                where=f"{method} {self._http.endpoint.base_url}{path}",
+                fix="check the address in the kubeconfig, and proxies on the way",
+            )
         return content
 
 

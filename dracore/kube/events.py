@@ -195,7 +195,7 @@ class EventRecorder:
         except KubeError as error:
             # Refused (no permission, namespace terminating): saying it again would not help.
             _log.warning("event %s not recorded: %s", series.reason, error)
-        except Exception:  # noqa: BLE001
+        except Exception:  # noqa: BLE001 - logged: an event is lost, the thread lives on
             _log.exception("event %s not recorded", series.reason)
         else:
             self._backoff.reset()

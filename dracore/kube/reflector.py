@@ -256,7 +256,7 @@ class Reflector:
         for handler in self._handlers:
             try:
                 handler(old, new)
-            except Exception:  # noqa: BLE001
+            except Exception:  # noqa: BLE001 - it loses this change only
                 _log.exception("a handler of the reflector of %s failed", self.path)
 
 

@@ -169,7 +169,7 @@ class Workers(Generic[K]):
         while (key := self._queue.get()) is not None:
             try:
                 self._work(key)
-            except Exception:  # noqa: BLE001
+            except Exception:  # noqa: BLE001 - logged and tried again: one key must not end the thread
                 delay = self._queue.retry(key)
                 _log.exception("work on %s failed; next attempt in %.1f s", key, delay)
             finally:

@@ -96,7 +96,7 @@ class PoolKeeper:
         try:
             dropped = self._writer.apply(pool.name, desired.specs, plan)
         except Refused as error:
-            if not self._shaper.withhold(pool, state, error):
+            if not self._shaper.withhold(pool, state, desired, error):
                 raise
             return 0.0
         # News also without a write of this attempt: the answer to an earlier one may have been lost.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 
 from dracore.model.device import NodeSelection, Pool
 from dracore.publish import names, wire
-from dracore.publish.desired import build
+from dracore.publish.desired import Desired, build
 from dracore.publish.features import used_by
 from dracore.publish.pack import Names
 from dracore.publish.probe import FeatureProbe
@@ -77,10 +77,9 @@ class Shaper:
             state.settled = desired  # what stands is still what we want: a difference is a foreign one
         state.desired, state.texts = desired, desired.texts
 
-    def withhold(self, pool: Pool, state: PoolState, refused: Refused) -> bool:
+    def withhold(self, pool: Pool, state: PoolState, desired: Desired, refused: Refused) -> bool:
         """Leaves the devices that a refusal names out of the next :meth:`shape`; False: it names none."""
-        assert state.desired is not None
-        layout = state.desired.layout[refused.index].devices
+        layout = desired.layout[refused.index].devices
         devices = {device.name: device for device in pool.devices}
         named = {int(index) for index in _DEVICE_INDEX.findall(refused.error.what)}
         bad = [layout[index] for index in named if index < len(layout)]

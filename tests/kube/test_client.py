@@ -142,6 +142,19 @@ def test_list_follows_the_continue_tokens(scripted, client):
     assert [r.query.get("continue") for r in scripted.requests] == [None, "2", "4"]
 
 
+@pytest.mark.parametrize("body", [b"<html>log in first</html>", b"[]", b"null", b"\xff"])
+def test_an_answer_of_something_that_is_no_api_server(scripted, client, body):
+    def answer(request):
+        request.handler.send_response(200)
+        request.handler.send_header("Content-Length", str(len(body)))
+        request.handler.end_headers()
+        request.handler.wfile.write(body)
+
+    scripted.answer = answer
+    with pytest.raises(Unreachable, match="not one of an API server; check the address in the kubeconfig"):
+        client.get(PATH)
+
+
 def test_connections_are_reused_by_many_threads(scripted, client):
     scripted.answer = lambda request: request.json({})
 
