@@ -7,11 +7,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from dracore.testing.waiting import until
 
 STEPS = ["start", "devices", "claim-any", "claim-memory", "kill", "claim-numa", "release", "summary"]
 
@@ -29,10 +30,7 @@ def gone(pid: int) -> bool:
 
 
 def all_gone(pids: dict[str, int]) -> None:
-    end = time.monotonic() + 20
-    while not all(map(gone, pids.values())):
-        assert time.monotonic() < end, pids
-        time.sleep(0.05)
+    until(lambda: all(map(gone, pids.values())), f"the end of {pids}")
 
 
 def test_dgx_h100(dracore: Any, folder: Path) -> None:

@@ -6,9 +6,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
+
+from dracore.testing.waiting import until
 
 
 def test_a_node_without_a_driver(dracore: Any, folder: Path) -> None:
@@ -26,13 +27,13 @@ def test_a_node_without_a_driver(dracore: Any, folder: Path) -> None:
         stderr=subprocess.DEVNULL,
     )
     try:
-        end = time.monotonic() + 60
-        text = ""
-        while not ("no libnvidia-ml.so.1" in text and "no kubeconfig is given" in text):
-            assert time.monotonic() < end, text
+
+        def said() -> str:
             assert child.poll() is None
-            time.sleep(0.1)
-            text = dracore("status", "--socket", "s.sock").stdout
+            text: str = dracore("status", "--socket", "s.sock").stdout
+            return text if "no libnvidia-ml.so.1" in text and "no kubeconfig is given" in text else ""
+
+        text = until(said, "what status should say", 60)
     finally:
         child.send_signal(signal.SIGTERM)
         assert child.wait(60) == 0

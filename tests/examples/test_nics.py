@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from dracore.testing.cdi import container_view
 from dracore.testing.crash.report import Report
 from dracore.testing.kubelet import FakeKubelet
 from dracore.testing.kubelet.model import pod_uid
+from dracore.testing.waiting import until
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples/plugins/nics"
@@ -107,11 +107,12 @@ cdi: {{dir: cdi}}
         | {"PYTHONPATH": str(installed)},
     )
     try:
-        end = time.monotonic() + 60
-        while {item["spec"]["driver"] for item in embedded_api.list("resourceslices")} != set(wanted):
-            assert time.monotonic() < end
+
+        def published() -> bool:
             assert child.poll() is None
-            time.sleep(0.05)
+            return {item["spec"]["driver"] for item in embedded_api.list("resourceslices")} == set(wanted)
+
+        until(published, "both drivers' slices", 60)
         results = [
             {"request": name, "driver": driver, "pool": "node-1", "device": name}
             for driver, name in wanted.items()

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 import contextlib
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -126,14 +124,6 @@ class Bench:
         return inventory
 
 
-def until(condition: Callable[[], Any], timeout: float = 10.0) -> None:
-    """Waits for a condition that a thread of the inventory brings about."""
-    end = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < end, "it did not come true in time"
-        threading.Event().wait(0.002)
-
-
 @pytest.fixture
 def bench() -> Iterator[Bench]:
     bench = Bench()
@@ -145,8 +135,3 @@ def bench() -> Iterator[Bench]:
 @pytest.fixture(name="plugin")
 def plugin_fixture() -> Any:
     return plugin
-
-
-@pytest.fixture(name="until")
-def until_fixture() -> Any:
-    return until

@@ -21,6 +21,7 @@ from dracore import (
 )
 from dracore.errors import SelectorError
 from dracore.inventory.runner import Times
+from dracore.testing.waiting import until
 
 DRIVER = "gpu.example.com"
 
@@ -69,7 +70,7 @@ def test_devices_of_all_plugins_in_their_order(bench: Any, plugin: Any) -> None:
     assert [status.state for status in inventory.status()] == ["running"] * 3
 
 
-def test_an_empty_answer_is_an_empty_pool_and_not_yet_is_none(bench: Any, plugin: Any, until: Any) -> None:
+def test_an_empty_answer_is_an_empty_pool_and_not_yet_is_none(bench: Any, plugin: Any) -> None:
     late = Found()
     late.answer = NotYet("the driver is loading")
     inventory = bench.make({"a": plugin(dra_discover=Found()), "b": plugin(dra_discover=late)})
@@ -84,9 +85,7 @@ def test_an_empty_answer_is_an_empty_pool_and_not_yet_is_none(bench: Any, plugin
     assert problems(inventory) == []
 
 
-def test_a_failing_plugin_keeps_its_last_good_devices_and_loses_no_others(
-    bench: Any, plugin: Any, until: Any
-) -> None:
+def test_a_failing_plugin_keeps_its_last_good_devices_and_loses_no_others(bench: Any, plugin: Any) -> None:
     good, bad = Found("g"), Found("b")
     inventory = bench.run({"good": plugin(dra_discover=good), "bad": plugin(dra_discover=bad)})
     assert names(inventory) == ["g", "b"]
@@ -107,6 +106,7 @@ def test_a_plugin_that_only_fails_does_not_hold_the_pool_back(bench: Any, plugin
     bench.prepared = [("bad", "node-1", "b")]
     inventory = bench.run({"good": plugin(dra_discover=Found("g")), "bad": plugin(dra_discover=bad)})
     assert names(inventory) == ["g"]
+    until(lambda: bench.reports.events)
     # It has not said that a device is gone, so none is called lost; nor may a claim be told so.
     assert inventory.lost() == []
     assert [reason for reason, _ in bench.reports.events] == ["PluginFailed"]
@@ -153,7 +153,7 @@ def test_answers_that_are_none(bench: Any, plugin: Any, answer: Any, message: st
     assert message in problems(inventory)[0]
 
 
-def test_starting_is_tried_again_and_requirements_start_first(bench: Any, plugin: Any, until: Any) -> None:
+def test_starting_is_tried_again_and_requirements_start_first(bench: Any, plugin: Any) -> None:
     attempts: list[str] = []
 
     def start(ctx: Any) -> str:
@@ -185,7 +185,7 @@ def test_starting_is_tried_again_and_requirements_start_first(bench: Any, plugin
     assert inventory.session("unknown") is None
 
 
-def test_a_requirement_of_another_driver_is_awaited(bench: Any, plugin: Any, until: Any) -> None:
+def test_a_requirement_of_another_driver_is_awaited(bench: Any, plugin: Any) -> None:
     there = threading.Event()
     plugins = {
         "far": plugin("other.example.com"),
@@ -224,7 +224,7 @@ def test_stop_closes_sessions_in_reverse_and_keeps_the_view(bench: Any, plugin: 
     assert len(calls) == 4
 
 
-def test_watchers_are_heard_and_many_calls_make_few_discoveries(bench: Any, plugin: Any, until: Any) -> None:
+def test_watchers_are_heard_and_many_calls_make_few_discoveries(bench: Any, plugin: Any) -> None:
     found, changed = Found("a"), []
 
     def dra_watch(ctx: Any, changed: Any, keep: Any = changed) -> None:
@@ -242,13 +242,13 @@ def test_watchers_are_heard_and_many_calls_make_few_discoveries(bench: Any, plug
     assert found.calls - before <= 3
 
 
-def test_discovery_repeats_on_the_interval(bench: Any, plugin: Any, until: Any) -> None:
+def test_discovery_repeats_on_the_interval(bench: Any, plugin: Any) -> None:
     found = Found("a")
     bench.run({"p": plugin(dra_discover=found)}, times=Times(interval=0.001, gap=0.0))
     until(lambda: found.calls > 3)
 
 
-def test_a_hook_that_hangs_holds_up_no_other_plugin(bench: Any, plugin: Any, until: Any) -> None:
+def test_a_hook_that_hangs_holds_up_no_other_plugin(bench: Any, plugin: Any) -> None:
     go = threading.Event()
     found = Found("a")
 
@@ -347,9 +347,7 @@ def test_the_filter_holds_devices_back_and_finds_them_all_the_same(bench: Any, p
     assert names(inventory) == ["a", "b", "odd"]
 
 
-def test_a_device_that_vanishes_while_prepared_stays_with_a_taint(
-    bench: Any, plugin: Any, until: Any
-) -> None:
+def test_a_device_that_vanishes_while_prepared_stays_with_a_taint(bench: Any, plugin: Any) -> None:
     found = Found()
     found.answer = [Device("a", attributes={"model": "x"}), Device("b")]
     inventory = bench.run({"p": plugin(dra_discover=found)})
@@ -363,6 +361,7 @@ def test_a_device_that_vanishes_while_prepared_stays_with_a_taint(
     assert (taint.key, taint.effect) == (f"{DRIVER}/device-lost", "NoSchedule")
     assert taint.time_added
     assert inventory.lost() == [("node-1", "a")]
+    until(lambda: bench.reports.events)
     assert bench.reports.events == [("DeviceLost", "device node-1/a is gone while a claim has it prepared")]
     # The same taint, not a new one at each look; nothing is said twice.
     offered = inventory.pools()
@@ -375,7 +374,7 @@ def test_a_device_that_vanishes_while_prepared_stays_with_a_taint(
     assert inventory.lost() == []
 
 
-def test_a_lost_device_that_comes_back_has_no_taint(bench: Any, plugin: Any, until: Any) -> None:
+def test_a_lost_device_that_comes_back_has_no_taint(bench: Any, plugin: Any) -> None:
     found = Found("a")
     inventory = bench.run({"p": plugin(dra_discover=found)})
     bench.prepared = [("p", "node-1", "a")]
@@ -395,7 +394,7 @@ def test_what_was_prepared_and_lost_before_a_restart_is_known_by_name(bench: Any
     assert device(inventory, "gone").taints[0].effect == "NoSchedule"
 
 
-def test_not_yet_after_an_answer_offers_only_what_is_prepared(bench: Any, plugin: Any, until: Any) -> None:
+def test_not_yet_after_an_answer_offers_only_what_is_prepared(bench: Any, plugin: Any) -> None:
     found = Found("a", "b")
     inventory = bench.run({"p": plugin(dra_discover=found)})
     bench.prepared = [("p", "node-1", "a")]
@@ -406,9 +405,7 @@ def test_not_yet_after_an_answer_offers_only_what_is_prepared(bench: Any, plugin
     assert inventory.lost() == []
 
 
-def test_taints_of_health_survive_a_restart_until_the_device_is_healthy(
-    bench: Any, plugin: Any, until: Any
-) -> None:
+def test_taints_of_health_survive_a_restart_until_the_device_is_healthy(bench: Any, plugin: Any) -> None:
     reports: list[Health] = [
         Health("a", "Unhealthy", "xid 79", "example.com/xid", "NoExecute", "79"),
         Health("b", "Healthy"),
@@ -428,7 +425,7 @@ def test_taints_of_health_survive_a_restart_until_the_device_is_healthy(
     until(lambda: device(second, "a").taints == ())
 
 
-def test_one_taint_of_several_ends_alone(bench: Any, plugin: Any, until: Any) -> None:
+def test_one_taint_of_several_ends_alone(bench: Any, plugin: Any) -> None:
     said = [
         Health("a", "Unhealthy", taint_key="x/hot"),
         Health("a", "Unhealthy", taint_key="x/xid", taint_effect="NoExecute"),
@@ -447,7 +444,7 @@ def test_one_taint_of_several_ends_alone(bench: Any, plugin: Any, until: Any) ->
     until(lambda: taints() == [])
 
 
-def test_an_answer_that_cannot_be_merged_is_not_called_running(bench: Any, plugin: Any, until: Any) -> None:
+def test_an_answer_that_cannot_be_merged_is_not_called_running(bench: Any, plugin: Any) -> None:
     found = Found("a")
     inventory = bench.run({"p": plugin(dra_discover=found)})
     found.answer = [Device("b", taints=(5,)), Device("b")]  # type: ignore[arg-type]
@@ -491,7 +488,7 @@ def test_a_taint_of_the_plugins_own_is_kept(bench: Any, plugin: Any) -> None:
     assert inventory.lost() == []
 
 
-def test_a_taint_on_a_prepared_device_is_an_event(bench: Any, plugin: Any, until: Any) -> None:
+def test_a_taint_on_a_prepared_device_is_an_event(bench: Any, plugin: Any) -> None:
     found = Found("a", "b")
     inventory = bench.run({"p": plugin(dra_discover=found)})
     bench.prepared = [("p", "node-1", "a")]
@@ -504,7 +501,7 @@ def test_a_taint_on_a_prepared_device_is_an_event(bench: Any, plugin: Any, until
     assert bench.reports.events == [("DeviceTainted", text)]
 
 
-def test_a_subscriber_that_fails_ends_nothing(bench: Any, plugin: Any, until: Any) -> None:
+def test_a_subscriber_that_fails_ends_nothing(bench: Any, plugin: Any) -> None:
     found = Found("a")
     inventory = bench.make({"p": plugin(dra_discover=found)})
     inventory.subscribe(lambda pools: 1 / 0)
@@ -515,7 +512,7 @@ def test_a_subscriber_that_fails_ends_nothing(bench: Any, plugin: Any, until: An
     until(lambda: names(inventory) == ["b"])
 
 
-def test_subscribers_get_the_pools_now_and_each_change(bench: Any, plugin: Any, until: Any) -> None:
+def test_subscribers_get_the_pools_now_and_each_change(bench: Any, plugin: Any) -> None:
     found = Found("a")
     inventory = bench.make({"p": plugin(dra_discover=found)})
     early: list[list[str]] = []
@@ -552,7 +549,7 @@ def test_preflight_asks_every_plugin(bench: Any, plugin: Any) -> None:
     assert "ZeroDivisionError" in checks[1][1].message
 
 
-def test_a_plugin_names_the_taint_of_its_lost_devices(bench: Any, plugin: Any, until: Any) -> None:
+def test_a_plugin_names_the_taint_of_its_lost_devices(bench: Any, plugin: Any) -> None:
     found = Found("a")
     inventory = bench.run(
         {"p": plugin(dra_driver=lambda: Driver(DRIVER, lost_taint=f"{DRIVER}/gone"), dra_discover=found)}
@@ -564,9 +561,7 @@ def test_a_plugin_names_the_taint_of_its_lost_devices(bench: Any, plugin: Any, u
     assert [taint.key for taint in device(inventory, "a").taints] == [f"{DRIVER}/gone"]
 
 
-def test_a_device_whose_effect_was_undone_is_unhealthy_and_tainted(
-    bench: Any, plugin: Any, until: Any
-) -> None:
+def test_a_device_whose_effect_was_undone_is_unhealthy_and_tainted(bench: Any, plugin: Any) -> None:
     drifted: dict[tuple[str, str], str] = {("node-1", "a"): "mode was undone", ("node-1", "gone"): "x"}
     bench.prepared = [("p", "node-1", "a")]
     inventory = bench.run({"p": plugin(dra_discover=Found("a", "b"))}, drifted=lambda: drifted)
@@ -582,7 +577,7 @@ def test_a_device_whose_effect_was_undone_is_unhealthy_and_tainted(
     assert inventory.health() == []
 
 
-def test_failures_and_problems_are_events_once(bench: Any, plugin: Any, until: Any) -> None:
+def test_failures_and_problems_are_events_once(bench: Any, plugin: Any) -> None:
     found = Found()
     found.answer = Discovery((Device("a"),), problems=("gpu 3 does not answer",))
     inventory = bench.run({"p": plugin(dra_discover=found)})

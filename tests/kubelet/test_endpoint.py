@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import threading
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -15,16 +14,9 @@ from dracore.kubelet import endpoint as endpoint_module
 from dracore.kubelet.registration import RegistrationState
 from dracore.model.answer import Call, PreparedResult
 from dracore.model.claim import ClaimRef
+from dracore.testing.waiting import until
 
 Serve = Callable[..., Any]
-
-
-def until(condition: Callable[[], Any], seconds: float = 20) -> Any:
-    end = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < end, "did not come true"
-        time.sleep(0.02)
-    return value
 
 
 def test_liveness_really_calls(serve: Serve) -> None:

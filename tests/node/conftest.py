@@ -5,8 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,17 +16,10 @@ from dracore.admin.client import ask, ask_youngest
 from dracore.errors import DracoreError
 from dracore.testing.apiserver import EmbeddedAPI
 from dracore.testing.kubelet import FakeKubelet
+from dracore.testing.waiting import until
 
 PACKAGE = Path(__file__).parent / "package"
 TOYS, DOLLS = "toys.example.com", "dolls.example.com"
-
-
-def until(condition: Callable[[], Any], what: str = "it", seconds: float = 40) -> Any:
-    end = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < end, f"{what} did not come true"
-        time.sleep(0.02)
-    return value
 
 
 @dataclass

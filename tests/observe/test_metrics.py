@@ -8,7 +8,6 @@ import logging
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from dracore.observe.exposition import render
 from dracore.observe.logs import configure_logs
 from dracore.observe.metrics import Metrics, Sample
 from dracore.observe.web import WebServer
+from dracore.testing.waiting import until
 
 
 def test_counting_needs_no_library() -> None:
@@ -109,11 +109,7 @@ def test_a_port_that_is_taken_is_said_and_tried_again() -> None:
         port = other.getsockname()[1]
         server = WebServer(port, Metrics(), list, host="127.0.0.1", retry=0.05)
         with running(server):
-            deadline = time.monotonic() + 20
-            while server.problem is None:
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
-            assert f"observe.port {port} cannot be served" in server.problem
+            assert f"observe.port {port} cannot be served" in until(lambda: server.problem, "a problem")
             other.close()
             assert server.serving.wait(20)
             assert server.problem is None

@@ -5,6 +5,7 @@ from prepare_harness import Call, MendedThing, StaysThing, Thing, World, problem
 
 from dracore.errors import ConfigError, EffectFailed, Unreachable
 from dracore.prepare import Reconciler
+from dracore.testing.waiting import until
 
 
 class Clock:
@@ -285,7 +286,6 @@ def test_files_of_a_lost_journal_are_swept_when_no_pod_uses_them(world, clock):
 
 
 def test_the_thread_looks_at_start_on_demand_and_reverts_what_is_left(world):
-    import time
 
     from dracore.prepare.reconciler import Timings
 
@@ -299,12 +299,6 @@ def test_the_thread_looks_at_start_on_demand_and_reverts_what_is_left(world):
         engine.unprepare(ref, Call())
     reconciler = Reconciler(engine, timings=Timings(confirm=0.1, first_retry=0.05, idle=0.05))
     reconciler.start()
-
-    def until(condition):
-        end = time.monotonic() + 20
-        while not condition():
-            assert time.monotonic() < end
-            time.sleep(0.01)
 
     until(lambda: not engine.snapshot().claims)
     engine.prepare(ref, Call())

@@ -1,13 +1,13 @@
 """Waiting for what others bring about: the lock is let go, the next call takes over, the first follows."""
 
 import threading
-import time
 
 import pytest
 from prepare_harness import Call, Thing, World, problems
 
 from dracore.errors import EffectFailed, PluginError, Superseded, Waiting
 from dracore.model.claim import ClaimRef
+from dracore.testing.waiting import until
 
 
 class Waiter:
@@ -47,13 +47,6 @@ def in_background(function, *arguments):
     thread = threading.Thread(target=run)
     thread.start()
     return thread, box
-
-
-def until(condition, seconds=20):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "did not come about"
-        time.sleep(0.01)
 
 
 def state(engine):

@@ -8,13 +8,13 @@ import random
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from dracore.admin.client import ask
 from dracore.testing.kubelet import KubeletError
+from dracore.testing.waiting import until
 
 ROOT = Path(__file__).parents[1]
 TOYS = "toys.example.com"
@@ -22,14 +22,6 @@ WHOLE = bool(os.environ.get("DRACORE_PROVE"))
 PARTS = 8 if WHOLE else 1
 SAMPLE = 2
 """Points of an ordinary run; `make prove` takes all."""
-
-
-def until(condition, what, seconds=60):
-    end = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < end, f"{what} did not come true"
-        time.sleep(0.02)
-    return value
 
 
 class Node:

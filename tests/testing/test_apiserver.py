@@ -6,6 +6,7 @@ import http.client
 import json
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -33,12 +34,15 @@ def call(
         connection.close()
 
 
-def watch(api: EmbeddedAPI, query: str, count: int, path: str = SLICES) -> list[Object]:
+def watch(
+    api: EmbeddedAPI, query: str, count: int, opened: Callable[[], object] = lambda: None
+) -> list[Object]:
     """The first ``count`` events of a watch (fewer when it ends before)."""
     connection = http.client.HTTPConnection(urlsplit(api.url).netloc, timeout=20)
     try:
-        connection.request("GET", f"{path}?watch=1&{query}")
+        connection.request("GET", f"{SLICES}?watch=1&{query}")
         response = connection.getresponse()
+        opened()
         events: list[Object] = []
         while len(events) < count and (line := response.readline()):
             events.append(json.loads(line))
@@ -233,8 +237,9 @@ def test_watches_are_cut_and_the_server_goes_on(embedded_api: EmbeddedAPI, objec
     embedded_api.create(objects.slice())
     start = embedded_api.store.version
     with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(watch, embedded_api, f"resourceVersion={start}", 1)
-        embedded_api.log.wait(1, verb="watch")
+        opened = threading.Event()
+        running = pool.submit(watch, embedded_api, f"resourceVersion={start}", 1, opened.set)
+        assert opened.wait(20)  # with headers: a watch that is cut before them has no clean end
         getattr(embedded_api, how)()
         assert running.result(20) == []
     assert len(call(embedded_api, "GET", SLICES)[1]["items"]) == 1

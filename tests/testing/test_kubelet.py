@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent import futures
 from concurrent.futures import ThreadPoolExecutor
@@ -34,6 +33,7 @@ from dracore.testing.kubelet import (
     KubeletError,
     pod_uid,
 )
+from dracore.testing.waiting import until
 
 DRIVER = "gpu.example.com"
 
@@ -176,13 +176,6 @@ def make_plugin(kubelet_root: Path) -> Iterator[Callable[..., Plugin]]:
     yield make
     for plugin in started:
         plugin.stop()
-
-
-def until(condition: Callable[[], bool], timeout: float = 15.0) -> None:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_registration_tells_the_plugin(fake_kubelet: FakeKubelet, make_plugin: Any) -> None:
