@@ -9,7 +9,17 @@ from typing import Any
 from dracore.selectors.equality import find
 from dracore.selectors.faults import Fault
 from dracore.selectors.shown import show
-from dracore.selectors.values import MISSING, NO_OVERLOAD, NONE, Domains, Optional, UInt, go_name, type_name
+from dracore.selectors.values import (
+    MISSING,
+    NO_OVERLOAD,
+    NONE,
+    Domains,
+    Empty,
+    Optional,
+    UInt,
+    go_name,
+    type_name,
+)
 
 Run = Callable[[list[Any]], Any]
 """Evaluates a part of an expression. The list holds the cost so far, the device, and local variables."""
@@ -170,6 +180,8 @@ def look_for(value: Any, key: Any) -> Any:
     if kind is list:
         index = _index(key)
         return value[index] if 0 <= index < len(value) else MISSING
+    if kind is Empty:
+        raise Fault(f"no such field '{show(key)}'")
     return MISSING
 
 

@@ -10,6 +10,7 @@ from dracore.selectors.declarations import Overload
 from dracore.selectors.depth import STRIDE, apart
 from dracore.selectors.environment import Environment
 from dracore.selectors.faults import Issues
+from dracore.selectors.messages import NULL_VALUE, shape
 from dracore.selectors.tree import Call, Fold, Ident, ListNode, Literal, MapNode, Message, Node, Select, walk
 from dracore.selectors.types import DYN, ERROR, Mappings, Type
 from dracore.selectors.values import TypeValue, UInt
@@ -86,6 +87,9 @@ class _Checker:
             if found is not None and found.kind == "type":
                 node.constant = TypeValue(str(name).lstrip("."))
                 return found
+            if found is not None and str(name).lstrip(".") == NULL_VALUE:
+                node.constant = 0
+                return found
         result = self._field(node, node.operand, node.name, optional=False)
         return types.BOOL if node.test else self.mappings.resolve(result)
 
@@ -97,7 +101,9 @@ class _Checker:
         elif target.kind == "struct":
             fields = self._environment.fields if target == types.DEVICE else {}
             found = fields.get(name)
-            if target != types.DEVICE:
+            if target == types.EMPTY:
+                self._report(node.pos, f"undefined field '{name}'")
+            elif target != types.DEVICE:
                 self._report(node.pos, f"unexpected failed resolution of '{target.name}'")
             elif found is None:
                 self._report(node.pos, f"undefined field '{name}'")
@@ -230,8 +236,33 @@ class _Checker:
         return types.map_of(keys, values)
 
     def _message(self, node: Message) -> Type:
-        self._report(node.pos, f"undeclared reference to '{node.name}' (in container '')")
-        return ERROR
+        name = node.name.lstrip(".")
+        known = shape(name, self._environment.fields)
+        result: Type = ERROR
+        if known is not None:
+            result = known.type
+        elif name == "null_type":
+            result = types.NULL
+        elif (declared := self._environment.names.get(name)) is not None and declared.kind == "type":
+            self._report(node.pos, f"'{name}' is not a message type")
+        else:
+            self._report(node.pos, f"undeclared reference to '{node.name}' (in container '')")
+        for pos, field, value, optional in node.fields:
+            wanted = ERROR
+            if known is not None and field in known.fields:
+                wanted = known.fields[field][0]
+            elif known is not None:
+                self._report(pos, f"undefined field '{field}'")
+            kind = self.check(value)
+            if optional:
+                kind = self._held(value, kind)
+            if not self.mappings.assignable(wanted, kind):
+                self._report(
+                    pos,
+                    f"expected type of field '{field}' is '{wanted.text}' but provided type is "
+                    f"'{self.mappings.resolve(kind, dynamic=True).text}'",
+                )
+        return result
 
     def _fold(self, node: Fold) -> Type:
         mappings = self.mappings

@@ -12,7 +12,7 @@ from dracore.selectors.values import Domains, from_key, go_name, size_of, size_o
 
 LIMIT = 1_000_000
 """Units of one evaluation of a selector (``CELSelectorExpressionMaxCost``)."""
-LIST, MAP = 10, 30
+LIST, MAP, MESSAGE = 10, 30, 40
 STRING_FACTOR, REGEX_FACTOR = 0.1, 0.25
 
 Cost = Callable[[Sequence[Any], Any], int]

@@ -15,6 +15,7 @@ from dracore.selectors.depth import apart
 from dracore.selectors.device import activation
 from dracore.selectors.environment import Environment
 from dracore.selectors.faults import CompileError, Crash, Fault, Issues, Stopped
+from dracore.selectors.messages import refused
 from dracore.selectors.parser import parse
 from dracore.selectors.planner import plan
 from dracore.selectors.tree import Call, Node, walk
@@ -140,23 +141,8 @@ def matches(program: Program, driver: str, device: Device | Mapping[str, Any]) -
     while held.__class__ is Optional and held.present:
         held = held.value
     if held.__class__ is not bool:
-        why = "optional.none() dereference" if held.__class__ is Optional else _not_bool(held)
+        why = "optional.none() dereference" if held.__class__ is Optional else refused(held, "bool").message
         fault = Fault(f"CEL result of type {type_name(value)} could not be converted to bool: {why}")
         fault.cost = cost
         raise fault
     return held, cost
-
-
-def _not_bool(value: Any) -> str:
-    """The API server's words for a result that is neither true nor false."""
-    name = type_name(value)
-    if name in ("int", "uint"):
-        return f"unsupported type conversion from '{name}' to bool"
-    if name == "string":
-        return "unsupported native conversion from string to 'bool'"
-    if name == "type":
-        return "type conversion not supported for 'type'"
-    shown = {"double": "Double", "bytes": "Bytes", "list": "list", "map": "map"}.get(name)
-    if shown is None:
-        shown = f"'{name.rpartition('.')[2].removeprefix('Named')}'"
-    return f"type conversion error from {shown} to 'bool'"

@@ -75,8 +75,12 @@ class Environment:
 
     @cached_property
     def names(self) -> Mapping[str, Type]:
-        """Global names: ``device`` and the types."""
+        """Global names: ``device``, the types, and a constant."""
+        from dracore.selectors.messages import NULL_VALUE, SHAPES
+
         found: dict[str, Type] = {"device": types.DEVICE}
+        found |= {name: types.type_of(shape.type) for name, shape in SHAPES.items()}
+        found |= {"kubernetes.DRADevice": types.type_of(types.DEVICE), NULL_VALUE: types.INT}
         return {**found, **{name: types.type_of(kind) for name, kind in _TYPES.items()}}
 
     def _has(self, library: Library) -> bool:
@@ -104,7 +108,7 @@ _TYPES: dict[str, Type] = {
     "net.IP": types.IP,
     "net.CIDR": types.CIDR,
 }
-NAMED_TYPES = frozenset(_TYPES) - {"duration", "timestamp"}
+NAMED_TYPES = (frozenset(_TYPES) | {"google.protobuf.Empty"}) - {"duration", "timestamp"}
 """Names of types that exist when an expression runs."""
 
 

@@ -11,7 +11,7 @@ from dracore.selectors import estimates
 from dracore.selectors.depth import STRIDE, apart
 from dracore.selectors.environment import Environment
 from dracore.selectors.sizes import MAX, ONE, UNKNOWN, ZERO, Range, fixed
-from dracore.selectors.tree import Call, Fold, Ident, ListNode, Literal, MapNode, Node, Select
+from dracore.selectors.tree import Call, Fold, Ident, ListNode, Literal, MapNode, Message, Node, Select
 from dracore.selectors.types import Type, is_scalar
 from dracore.selectors.values import Duration, Timestamp, UInt
 
@@ -58,6 +58,7 @@ class Estimator:
             Call: self._call,
             ListNode: self._list,
             MapNode: self._map,
+            Message: self._message,
             Fold: self._fold,
         }
 
@@ -125,8 +126,6 @@ class Estimator:
         """The largest size that the API allows at a path of the device."""
         if not path or path[0] not in ("device", ".device"):
             return None
-        if path[0] == ".device":
-            return None
         level = "device"
         for name in path[1:]:
             below = _LEVELS[level].get(name)
@@ -174,6 +173,12 @@ class Estimator:
             keys, values = keys.union(self.known(key)), values.union(self.known(value))
         self._entries[node] = Entry("map", keys, values)
         return cost.plus(MAP)
+
+    def _message(self, node: Message) -> Range:
+        cost = ZERO
+        for _, _, value, _ in node.fields:
+            cost = cost.plus(self.cost(value))
+        return cost.plus(MESSAGE)
 
     def _fold(self, node: Fold) -> Range:
         cost = self.cost(node.range).plus(self.cost(node.accu))

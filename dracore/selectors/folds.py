@@ -73,6 +73,7 @@ def _lazy(slot: int, init: Run) -> Run:
 
 def _bind(node: Fold, planner: Planner, init: Run, accu: int) -> Run:
     planner.push({node.accu_name: _lazy(accu, init)})
+    planner.plan(node.step)  # it never runs, but may be what cannot be planned
     result = planner.run(node.result)
     planner.pop()
 

@@ -78,8 +78,7 @@ def tokens(source: str, issues: Issues) -> tuple[list[Token], list[tuple[int, in
         match = _PATTERN.match(source, at)
         if match is None:
             end = _unknown_end(source, at)
-            shown = source[at:end].replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
-            issues.report(at, f"Syntax error: token recognition error at: '{shown}'")
+            issues.report(at, f"Syntax error: token recognition error at: '{source[at:end]}'")
             unknown.append((at, end))
             at = end
             continue

@@ -322,18 +322,20 @@ class _Parser:
         self._at = at
         self._take()
         brace = self._take()
-        fields: list[tuple[int, str, Node]] = []
+        fields: list[tuple[int, str, Node, bool]] = []
+        self._accept(",") if self._tokens[self._at + 1].kind == "}" else None
         while self._next.kind != "}":
-            self._accept("?")
+            optional = self._accept("?") is not None
             if self._next.kind not in ("ident", "escaped"):
                 self._unexpected("{'}', ','}", False)
             field = self._take()
             colon = self._expect(":", "':'")
-            fields.append((colon.pos, field.text.strip("`"), self._expression()))
+            fields.append((colon.pos, field.text.strip("`"), self._expression(), optional))
             if not self._accept(","):
                 break
         self._expect("}", "{'}', ','}")
-        return self._deep(Message(brace.pos, name, fields), *(each for _, _, each in fields), counted=False)
+        below = [each for _, _, each, _ in fields]
+        return self._deep(Message(brace.pos, name, fields), *below, counted=False)
 
     def _list(self) -> Node:
         pos = self._take().pos

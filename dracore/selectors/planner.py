@@ -28,8 +28,9 @@ from dracore.selectors.environment import NAMED_TYPES, Environment
 from dracore.selectors.faults import Fault
 from dracore.selectors.folds import fold
 from dracore.selectors.library.regexes import pattern
+from dracore.selectors.messages import message, shape
 from dracore.selectors.shown import show
-from dracore.selectors.tree import Call, Fold, Ident, ListNode, Literal, MapNode, Node, Select
+from dracore.selectors.tree import Call, Fold, Ident, ListNode, Literal, MapNode, Message, Node, Select
 from dracore.selectors.values import NO_OVERLOAD, Optional, TypeValue, to_key
 
 CONVERSIONS = frozenset(
@@ -85,6 +86,7 @@ class Planner:
             Call: self._call,
             ListNode: self._list,
             MapNode: self._map,
+            Message: self._message,
             Fold: self._fold,
         }
 
@@ -137,6 +139,8 @@ class Planner:
 
     def _select(self, node: Select) -> Plan:
         if node.constant is not None:
+            if isinstance(node.constant, TypeValue):
+                return _type(node.constant.name)
             return Constant(node.constant)
         path = self._path(node.operand)
         if not node.test:
@@ -251,6 +255,30 @@ class Planner:
                     value = value.value
                 built[to_key(name)] = value
             return built
+
+        return build
+
+    def _message(self, node: Message) -> Plan:
+        known = shape(node.name.lstrip("."), self.environment.fields)
+        runs = [(name, self.run(value), optional) for _, name, value, optional in node.fields]
+
+        def build(frame: list[Any]) -> Any:
+            frame[COST] += costs.MESSAGE
+            given: dict[str, Any] = {}
+            for name, run, optional in runs:
+                value = run(frame)
+                if optional:
+                    if value.__class__ is not Optional:
+                        raise _not_optional_entry(name, value)
+                    if not value.present:
+                        given.pop(name, None)
+                        continue
+                    value = value.value
+                given.pop(name, None)
+                given[name] = value
+            if known is None:
+                raise Fault(f"unknown type '{node.name}'")
+            return message(node.name.lstrip("."), known, given)
 
         return build
 

@@ -6,6 +6,8 @@ import math
 from decimal import Decimal
 from typing import Any
 
+from dracore.selectors.values import from_key
+
 _WIDEST = 6
 """A double with more digits before its point is written with an exponent."""
 
@@ -20,6 +22,8 @@ def show(value: Any) -> str:
         return show_double(value)
     if value.__class__ is list:
         return "[" + ", ".join(map(show, value)) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{show(from_key(key))}: {show(each)}" for key, each in value.items()) + "}"
     return str(value)
 
 

@@ -109,17 +109,17 @@ class MapNode(Node):
 
 
 class Message(Node):
-    """``Name{field: value}``: no type of the environment can be written so."""
+    """``Name{field: value, ?field: value}``; of a field the offset, name, value, and whether optional."""
 
     __slots__ = ("fields", "name")
 
-    def __init__(self, pos: int, name: str, fields: list[tuple[int, str, Node]]) -> None:
+    def __init__(self, pos: int, name: str, fields: list[tuple[int, str, Node, bool]]) -> None:
         super().__init__(pos)
         self.name = name
         self.fields = fields
 
     def children(self) -> Iterator[Node]:
-        return (value for _, _, value in self.fields)
+        return (value for _, _, value, _ in self.fields)
 
 
 class Fold(Node):

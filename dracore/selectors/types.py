@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from operator import is_
 
+_NULLABLE = frozenset({"opaque", "struct", "any", "duration", "timestamp"})
+
 
 class Type:
     """A type; equal when written alike. `kind` groups, `name` is its name in declarations."""
 
-    __slots__ = ("kind", "name", "params", "text")
+    __slots__ = ("key", "kind", "name", "nullable", "params", "text")
     text: str
+    key: str
+    """What types are compared by."""
+    nullable: bool
 
     def __init__(self, kind: str, name: str = "", params: tuple[Type, ...] = ()) -> None:
         self.kind = kind
@@ -18,14 +23,19 @@ class Type:
         self.params = params
         inner = ", ".join(param.text for param in params)
         self.text = f"{_SHOWN.get(kind, self.name)}({inner})" if params else _SHOWN.get(kind, self.name)
+        if any(each.key != each.text for each in params):
+            self.key = f"{self.name}({', '.join(each.key for each in params)})"
+        else:
+            self.key = self.text
+        self.nullable = kind in _NULLABLE
 
     def __eq__(self, other: object) -> bool:
         return self is other or (
-            isinstance(other, Type) and self.kind == other.kind and self.text == other.text
+            isinstance(other, Type) and self.kind == other.kind and self.key == other.key
         )
 
     def __hash__(self) -> int:
-        return hash(self.text)
+        return hash(self.key)
 
     def __repr__(self) -> str:
         return self.text
@@ -34,6 +44,8 @@ class Type:
         """As the API server names it where it refuses the type of a whole expression."""
         if self.kind == "param":
             return f"<{self.name}>"
+        if self.nullable and not self.params and self.text.startswith("wrapper("):
+            return self.text
         name = _DECLARED.get(self.kind, self.name)
         if not self.params:
             return name
@@ -63,10 +75,10 @@ AUTHORIZER, PATH_CHECK, GROUP_CHECK, RESOURCE_CHECK, DECISION = (
     Type("struct", f"kubernetes.authorization.{name}")
     for name in ("Authorizer", "PathCheck", "GroupCheck", "ResourceCheck", "Decision")
 )
+EMPTY = Type("struct", "google.protobuf.Empty")
 IP, CIDR = Type("opaque", "net.IP"), Type("opaque", "net.CIDR")
 COMPARABLE = (INT, UINT, DOUBLE, BOOL, DURATION, TIMESTAMP, STRING, BYTES)
 SUMMABLE = (INT, UINT, DOUBLE, DURATION)
-_NULLABLE = frozenset({"opaque", "struct", "any", "duration", "timestamp"})
 _SCALAR = frozenset({"bool", "double", "duration", "int", "timestamp", "uint"})
 _DYNAMIC = frozenset({"dyn", "any"})
 
@@ -94,6 +106,13 @@ def optional_of(value: Type) -> Type:
 def type_of(value: Type) -> Type:
     """``type(value)``, the type of a type."""
     return Type("type", "", (value,))
+
+
+def wrapper_of(kind: Type) -> Type:
+    """``wrapper(kind)``, which is `kind` or null."""
+    wrapper = Type(kind.kind, kind.name)
+    wrapper.text, wrapper.nullable = f"wrapper({kind.text})", True
+    return wrapper
 
 
 def unwrapped(kind: Type) -> tuple[Type, bool]:
@@ -167,9 +186,9 @@ class Mappings:
         if one.kind in _DYNAMIC or one.kind == "error" or other.kind in _DYNAMIC or other.kind == "error":
             return True
         if one.kind == "null":
-            return other.kind == "null" or other.kind in _NULLABLE
+            return other.kind == "null" or other.nullable
         if other.kind == "null":
-            return one.kind in _NULLABLE
+            return one.nullable
         if one.kind == "type":
             return other.kind == "type"
         if one.kind in ("opaque", "list", "map"):

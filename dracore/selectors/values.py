@@ -56,6 +56,16 @@ class Optional:
         self.present = present
 
 
+class Empty:
+    """A message without fields; all of them are equal."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Empty)
+
+    def __hash__(self) -> int:
+        return 0
+
+
 class Domains(dict[str, Any]):
     """Domains of attributes or capacities: one that a device has nothing of reads as an empty map."""
 
@@ -127,6 +137,7 @@ _NAMES: dict[type, str] = {
     Timestamp: "google.protobuf.Timestamp",
     TypeValue: "type",
     Optional: "optional_type",
+    Empty: "google.protobuf.Empty",
     Semver: "kubernetes.Semver",
 }
 

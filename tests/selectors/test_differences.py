@@ -78,6 +78,10 @@ EXAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
             "matches": [{"error": "operation cancelled: actual cost limit exceeded", "cost": 1000008}],
         },
     ),
+    "packed messages": (
+        "google.protobuf.Any{type_url: 'x/google.protobuf.Int64Value', value: b'\\x08\\x05'} == 5",
+        {"type": "bool", "static": 41, "matches": [{"match": True, "cost": 41}]},
+    ),
     "variable numbers": (
         "{'': 9} == {?'a': {?'a': optional.none()}}",
         {
@@ -132,12 +136,51 @@ def test_every_fault_of_syntax_is_told(text: str, faults: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["google.protobuf.Int64Value{value: 1} == 1", "kubernetes.DRADevice{driver: 'a'}.driver == 'a'"],
+    ("text", "answer"),
+    [
+        ("google.protobuf.Int64Value{value: 1} == 1", True),
+        ("google.protobuf.Int64Value{} == 0 && google.protobuf.BoolValue{} == false", True),
+        (
+            "google.protobuf.Timestamp{seconds: 1, nanos: 5} == timestamp('1970-01-01T00:00:01.000000005Z')",
+            True,
+        ),
+        ("google.protobuf.Struct{fields: {'a': 1}} == {'a': 1.0}", True),
+        (
+            "google.protobuf.Value{struct_value: {'a': [1, 9007199254740993]}}.a[1] == '9007199254740993'",
+            True,
+        ),
+        ("google.protobuf.ListValue{values: [1, 2]}.exists(x, x == 2)", True),
+        ("google.protobuf.Empty{} == google.protobuf.Empty{}", True),
+        ("google.protobuf.Int64Value{?value: optional.none()} == 0", True),
+        ("google.protobuf.StringValue{value: dyn(semver('1.2.3'))} == '1.2.3'", True),
+        ("google.protobuf.NullValue.NULL_VALUE == 0", True),
+        ("kubernetes.DRADevice{driver: 'a'}.driver == 'a'", "unknown type 'kubernetes.DRADevice'"),
+        (
+            "google.protobuf.Int32Value{value: 3000000000} == 1",
+            "field type conversion error for google.protobuf.Int32Value.value value type: integer overflow",
+        ),
+        (
+            "google.protobuf.Struct{fields: dyn([1])} == {}",
+            "unsupported field type for google.protobuf.Struct.fields: list(dyn)",
+        ),
+    ],
 )
-def test_messages_cannot_be_written(text: str) -> None:
-    """The API server compiles them; no selector has a use for them, and DRADevice fails when it runs."""
-    assert "undeclared reference" in refusal(text)
+def test_messages(text: str, answer: bool | str) -> None:
+    assert outcome(text) == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("google.protobuf.Int64Value{value: 'a'} == 1", "expected type of field 'value' is 'int' but"),
+        ("google.protobuf.Int64Value{x: 1} == 1", "1:29: undefined field 'x'"),
+        ("google.protobuf.FieldMask{} == 1", "undeclared reference to 'google.protobuf.FieldMask'"),
+        ("int{} == 1", "'int' is not a message type"),
+        ("google.protobuf.BoolValue == bool", "reference to undefined type: google.protobuf.BoolValue"),
+    ],
+)
+def test_messages_that_do_not_compile(text: str, message: str) -> None:
+    assert message in refusal(text)
 
 
 def test_texts_do_not_grow_beyond_memory() -> None:

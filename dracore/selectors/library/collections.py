@@ -13,7 +13,17 @@ from dracore.selectors.faults import Fault, Stopped
 from dracore.selectors.library import standard, times
 from dracore.selectors.shown import show
 from dracore.selectors.types import COMPARABLE, SUMMABLE, Type
-from dracore.selectors.values import NO_OVERLOAD, NONE, Duration, Optional, Timestamp, UInt, to_key, type_name
+from dracore.selectors.values import (
+    NO_OVERLOAD,
+    NONE,
+    Duration,
+    Empty,
+    Optional,
+    Timestamp,
+    UInt,
+    to_key,
+    type_name,
+)
 
 _LONGEST = 1_000_000
 _ORDERED = (bool, int, UInt, float, str, bytes, Duration, Timestamp)
@@ -129,11 +139,15 @@ def slice_of(values: list[Any], start: int, end: int) -> list[Any]:
     return values[start:end]
 
 
+_WITH_PARAMETERS = {"map": "map(dyn, dyn)", "list": "list(dyn)", "optional_type": "optional_type(dyn)"}
+
+
 def flatten(values: Any, *depths: Any) -> list[Any]:
     """Lists inside, down to a depth of 1 or another, opened."""
     depth = depths[0] if depths else 1
     if values.__class__ is not list or depth.__class__ is not int:
-        raise Fault(f"{NO_OVERLOAD}: {type_name(values)}.flatten({', '.join(map(type_name, depths))})")
+        shown = _WITH_PARAMETERS.get(type_name(values), type_name(values))
+        raise Fault(f"{NO_OVERLOAD}: {shown}.flatten({', '.join(map(type_name, depths))})")
     if depth < 0:
         raise Fault("level must be non-negative")
     for _ in range(depth):
@@ -162,6 +176,8 @@ def _by_key(one: tuple[Any, Any], other: tuple[Any, Any]) -> int:
 
 def sort_by(values: list[Any], keys: list[Any]) -> list[Any]:
     """In ascending order of the keys beside them."""
+    if values.__class__ is not list:
+        raise standard.no_trait("@sortByAssociatedKeys", values)
     if not values:
         return values
     kind = keys[0].__class__
@@ -258,6 +274,8 @@ def _is_zero(value: Any) -> bool:
         return not value
     if isinstance(value, int | float) and value is not True:
         return value == 0
+    if isinstance(value, Empty):
+        return True
     if isinstance(value, Duration):
         return value.nanos == 0
     if isinstance(value, Timestamp):
