@@ -1,7 +1,9 @@
 """``make bench``: JSON on standard output, progress on standard error.
 
-Every latency and throughput is a ratio to the floor (``bench.floor``) measured in the same run against the
-same real API server over TLS; absolutes are orientation. Nothing here asserts.
+Every latency and throughput is a ratio to the floor (``bench.floor``: the durable steps of the driver and no
+engine) measured in the same run, in turns, against the same real API server over TLS; absolutes are
+orientation. Nothing here asserts. On a machine that others use, look at several runs: the median of their
+ratios holds, a single one does not.
 """
 
 from __future__ import annotations
@@ -103,7 +105,7 @@ class Driver:
                 "[dracore.plugins]\nbench_devices = dracore_bench_devices\n"
             )
         path = f"{metadata}{os.pathsep}{HERE / 'plugin'}"
-        command = ["-m", "dracore.cli", "run", "--config", self.config]
+        command: list[str | Path] = ["-m", "dracore.cli", "run", "--config", self.config]
         return Process(command, self.folder / "driver.log", {"PYTHONPATH": path})
 
     def answers(self) -> bool:
@@ -144,7 +146,14 @@ def versus_floor(
     floor_folder = driver.folder / "floor"
     floor_folder.mkdir()
     floor_socket = floor_folder / "dra.sock"
-    floor_command = ["-m", "bench.floor", floor_socket, floor_folder, kubeconfig, str(mounts)]
+    floor_command: list[str | Path] = [
+        "-m",
+        "bench.floor",
+        floor_socket,
+        floor_folder,
+        kubeconfig,
+        str(mounts),
+    ]
     name = driver.name
     with driver.start() as process, Process(floor_command, floor_folder / "floor.log") as floor:
         ready = process.until(driver.answers, "the registration socket")

@@ -24,7 +24,7 @@ class Times:
     wall: float = 0.0
 
     def ms(self, quantile: float, which: str = "prepare") -> float:
-        values = sorted(getattr(self, which))
+        values: list[float] = sorted(getattr(self, which))
         return 1000 * values[min(len(values) - 1, int(len(values) * quantile))]
 
     @property

@@ -9,11 +9,11 @@ import argparse
 import gc
 import json
 import os
-import sys
 import tempfile
 import time
 from pathlib import Path
 
+from dracore.model.device import Device
 from dracore.testing.crash import Ask, NodeDouble
 from dracore.testing.crash.cluster import KubeletCall
 from dracore.testing.crash.points import Points
@@ -23,15 +23,14 @@ from dracore.testing.crash.stand import Code, Stand, Subject
 
 
 class Wide(Stand):
-    """A node with as many devices as wanted."""
+    """A node with as many devices as wanted, whose file of claims is the test's own and not measured."""
 
     def start(self) -> Wide:
+        setattr(self.cluster, "_save", lambda: None)  # noqa: B010 - a method of that one object
         super().start()
         return self
 
-    def find(self, pool, device):
-        from dracore.model.device import Device
-
+    def find(self, pool: str, device: str) -> tuple[Device, str]:
         return Device(device, kind="thing", identity=f"uuid-{device}", description="thing"), "things"
 
 
@@ -41,7 +40,7 @@ def subject() -> Subject:
     return Subject("things", Code.of(things), Code.of(NodeDouble))
 
 
-def call(stand):
+def call(stand: Stand) -> KubeletCall:
     return KubeletCall(30.0, stand.points, stand.clock)
 
 
@@ -54,7 +53,6 @@ def memory() -> int:
 def recovery(folder: Path, claims: int) -> dict[str, float]:
     """Seconds from opening the journal until the first new prepare is answered."""
     stand = Wide(subject(), folder, Points()).start()
-    stand.cluster._save = lambda: None  # the file of claims is the test's own, and is not measured
     for number in range(claims + 1):
         stand.cluster.put(f"c{number}", Ask((f"dev-{number}",), plan()))
     for number in range(claims):
@@ -75,9 +73,8 @@ def recovery(folder: Path, claims: int) -> dict[str, float]:
 
 
 def soak(folder: Path, claims: int) -> dict[str, float]:
-    """Claims come and go in one process; what grows after the first tenth."""
+    """Claims come and go in one process; what grows after the first quarter."""
     stand = Wide(subject(), folder, Points()).start()
-    stand.cluster._save = lambda: None
     warm = claims // 4
     base, files, wal = 0, 0, 0
     for number in range(claims):
@@ -94,7 +91,7 @@ def soak(folder: Path, claims: int) -> dict[str, float]:
         wal = max(wal, sum(f.stat().st_size for f in stand.plugin_folder.glob("journal.db*")))
     grown = memory() - base
     more = len(os.listdir("/proc/self/fd")) - files
-    entries = stand.engine.kit.journal.read(lambda tx: tx.row("SELECT count(*) FROM timeline"))[0]
+    entries = len(stand.engine.kit.journal.read(lambda tx: tx.rows("SELECT id FROM timeline")))
     stand.engine.close()
     return {
         "claims": claims,
@@ -123,4 +120,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
