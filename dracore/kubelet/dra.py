@@ -152,7 +152,10 @@ class DraService:
                 result = work(ref, call)
             except DracoreError as failure:
                 # An empty text would read as success.
-                error, outcome = failure.for_event(ref.namespace) or type(failure).__name__, type(failure).__name__
+                error, outcome = (
+                    failure.for_event(ref.namespace) or type(failure).__name__,
+                    type(failure).__name__,
+                )
                 _log.warning(f"{method} failed", name=str(ref), error=str(failure), kind=outcome)
             except BaseException as failure:  # noqa: BLE001
                 # A defect of one hook is that claim's alone. Whatever kills this thread (SystemExit,
