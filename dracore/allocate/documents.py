@@ -49,7 +49,8 @@ class Object:
         line = line_of(self.source, self.document, (*self.path, *_steps(fault.path)))
         meta = self.content.get("metadata")
         name = meta.get("name") or meta.get("generateName") if isinstance(meta, Mapping) else None
-        what = f"{self.kind or 'object'} {name}" if isinstance(name, str) else self.kind or "object"
+        kind = self.kind[:100] or "object"
+        what = f"{kind} {name[:100]}" if isinstance(name, str) else kind
         return ConfigError(
             f"{fault.field} {fault.what}" if fault.path else fault.what,
             where=f"{_place(self.source, self.document, line)}: {what}",

@@ -182,6 +182,5 @@ def _kind(value: Any) -> str:
     if isinstance(value, str):
         return f"the string {value[:40]!r}"
     if isinstance(value, int | float):
-        shown = str(value) if abs(value) < 2**64 else "large"
-        return f"the number {shown[:40]}"
+        return f"the number {str(value)[:40]}" if not abs(value) >= 2**64 else "a large number"
     return "an object" if isinstance(value, Mapping) else "a list"

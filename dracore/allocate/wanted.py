@@ -216,6 +216,8 @@ def _request(name: str, content: Mapping[str, Any]) -> Request:
     mode = fields.text(content, "allocationMode") or "ExactCount"
     # The API server's default; the allocator takes an explicit 0 as it is.
     count = fields.number(content, "count", 1) if mode == "ExactCount" else fields.number(content, "count")
+    if count < 0:
+        raise Fault("is less than one", "count")
     return Request(
         name,
         fields.text(content, "deviceClassName"),

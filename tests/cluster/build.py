@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from realcluster import needs
-from realcluster.binaries import ALL, API_SERVER_ONLY, Binaries
+from realcluster.binaries import ALL, API_SERVER_ONLY, Binaries, find_go
+
+ORACLES = Path(__file__).resolve().parent.parent / "oracle"
 
 
 def main() -> int:
@@ -27,11 +30,29 @@ def main() -> int:
         return 0
     try:
         needs.require(node=not options.api_server)
-        Binaries().build(API_SERVER_ONLY if options.api_server else ALL, lambda text: print(text, flush=True))
-    except needs.NotReady as error:
+        Binaries().build(API_SERVER_ONLY if options.api_server else ALL, _say)
+        if not options.api_server:
+            _build_oracles()
+    except (needs.NotReady, RuntimeError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def _build_oracles() -> None:
+    """The programs that answer what Kubernetes' own library would: selectors and the allocator."""
+    sys.path[:0] = [str(ORACLES), str(ORACLES / "allocator")]
+    import cel_oracle
+    import oracle
+
+    go = find_go(_say)
+    _say("the oracles of the tests (a minute the first time)")
+    cel_oracle.build(go)
+    oracle.build(str(go))
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 
 
-class NotBuilt(Exception):
+class NotBuilt(RuntimeError):
     """There is no Go, or it does not build."""
 
 

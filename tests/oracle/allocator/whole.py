@@ -45,6 +45,6 @@ def verdict(claim: JSON) -> JSON:
 
 
 def same_error(ours: JSON, theirs: JSON) -> bool:
-    """Whether a refusal begins with the library's error, where it is one; CEL faults have texts of their own."""
+    """Whether a refusal begins with the library's error, if it is one; texts of CEL faults are our own."""
     expected = re.sub(r"(CEL (compile|runtime) error): .*", r"\1", theirs["error"], flags=re.DOTALL)
     return str(ours["reason"] or "").startswith(expected)
