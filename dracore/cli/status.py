@@ -26,11 +26,21 @@ DEFAULT_SOCKET = Path("/run/dracore/status.sock")
     help="The configuration's host.statusSocket. Of several instances the youngest answers.",
 )
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
-@click.option("--reconcile", is_flag=True, help="Have it look for claims that are gone, now, and ask then.")
+@click.option(
+    "--reconcile",
+    is_flag=True,
+    help="First have it look for claims that are gone and changes that somebody undid.",
+)
 def command(socket: Path, output: Literal["text", "json"], reconcile: bool) -> None:
     """Ask the running node plugin what it offers, has prepared and holds, and what is not as it should be."""
     if reconcile:
-        ask_youngest(socket, "reconcile")
+        for driver, done in ask_youngest(socket, "reconcile").items():
+            if not done:
+                click.echo(
+                    f"{driver}: the look is not done yet (or not by this instance, or without API server); "
+                    "what follows may be from before",
+                    err=True,
+                )
     content = ask_youngest(socket)
     if output == "json":
         click.echo(json.dumps(content, indent=2))

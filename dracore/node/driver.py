@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 PLUGINS_SECONDS = 10.0
 """How long recovery waits for the first start of the plugins, whose sessions it needs; then it goes on."""
 
+LOOK_SECONDS = 20.0
+"""How long a look on demand is waited for."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -243,11 +246,11 @@ class DriverNode:
     # --- at run time --------------------------------------------------------------------------------
 
     def reconcile(self) -> bool:
-        """Looks for claims that are gone, now; False where there is no API server yet."""
-        if self._reconciler is None:
-            return False
-        self._reconciler.kick()
-        return True
+        """Looks for claims that are gone and for effects that somebody undid, now.
+
+        False: not done in time, or not by this instance, or there is no API server yet.
+        """
+        return self._reconciler is not None and self._reconciler.look_now(LOOK_SECONDS)
 
     def claims_ended(self) -> None:
         """What is published may hang on what is prepared: a lost device leaves with its last claim."""

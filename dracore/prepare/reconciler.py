@@ -85,6 +85,9 @@ class Reconciler:
         self._revert_retry = 0.0
         self._stopping = threading.Event()
         self._kicked = threading.Event()
+        self._looks = threading.Condition()
+        self._looking = False
+        self._looked = 0
         self._thread: threading.Thread | None = None
 
     # --- life ---------------------------------------------------------------------------------------
@@ -106,6 +109,15 @@ class Reconciler:
         self._kicked.set()
         self._kit.pending.set()
 
+    def look_now(self, timeout: float) -> bool:
+        """Looks, and answers when that is done; False where another instance does it, or after `timeout`."""
+        if not self._allowed():
+            return False
+        with self._looks:
+            awaited = self._looked + 1 + self._looking  # one that has begun may have passed what changed
+            self.kick()
+            return self._looks.wait_for(lambda: self._looked >= awaited, timeout)
+
     def _run(self) -> None:
         next_look = next_drain = self._monotonic()
         failing, said = 0.0, ""
@@ -118,6 +130,8 @@ class Reconciler:
                         next_drain = self._monotonic() + self._drain()
                     if now >= next_look or self._kicked.is_set():
                         self._kicked.clear()
+                        with self._looks:
+                            self._looking = True
                         next_look = self._monotonic() + self.look()
                 failing, said = 0.0, ""
             except Exception as error:  # noqa: BLE001
@@ -130,6 +144,11 @@ class Reconciler:
                 elif str(error) != said:
                     said = str(error)
                     _log.error("nothing can be reconciled now: %s", said)
+            finally:
+                with self._looks:
+                    self._looked += self._looking
+                    self._looking = False
+                    self._looks.notify_all()
             wake = min(next_look, next_drain) - self._monotonic()
             self._kit.pending.wait(max(0.05, min(wake, self._timings.idle)))
 

@@ -309,3 +309,74 @@ def test_the_thread_looks_at_start_on_demand_and_reverts_what_is_left(world):
     assert problems(world, engine) == []
     engine.close()
     assert World
+
+
+def test_who_is_released_without_the_kubelet_is_told(world, engine, claim, clock):
+    told = []
+    reconciler = Reconciler(engine, on_release=lambda: told.append(prepared(engine)))
+    del world.cluster["c1"]
+    reconciler.look()
+    assert told == []
+    clock.time += 90
+    world.hardware.fail("revert", "a")
+    reconciler.look()
+    assert told == [], "not yet: its release failed"
+    engine.drain()
+    other = world.claim("c2", "dev-1")
+    engine.prepare(other, Call())
+    del world.cluster["c2"]
+    reconciler.look()
+    clock.time += 90
+    reconciler.look()
+    assert told == [[]], "after the release, once"
+
+
+class TestOnDemand:
+    @pytest.fixture
+    def running(self, world):
+        from dracore.prepare.reconciler import Timings
+
+        engine = world.engine()
+        engine.recover()
+        made = []
+
+        def start(**fields):
+            made.append(Reconciler(engine, timings=Timings(interval=1000, idle=1000), **fields))
+            made[-1].start()
+            return engine, made[-1]
+
+        yield start
+        for reconciler in made:
+            reconciler.stop()
+        engine.close()
+
+    def test_it_answers_when_the_look_is_done(self, world, running):
+        engine, reconciler = running()
+        world.holds(Thing("a"))
+        engine.prepare(world.claim("c1", "dev-0"), Call())
+        world.hardware.unmake("a", None)
+        assert reconciler.look_now(20)
+        assert "undone by somebody" in engine.snapshot().effects[0].drift
+        assert [reason for reason, _ in world.reports.events] == ["EffectDrifted"]
+        assert world.reports.counts["drift_total"] == 1
+
+    def test_where_another_instance_does_it(self, running):
+        _, reconciler = running(allowed=lambda: False)
+        assert not reconciler.look_now(20)
+
+    def test_a_journal_that_cannot_be_read_is_said_once_and_tried_with_backoff(self, world, running, caplog):
+        """It used to spin, with a traceback each time."""
+        from dracore.errors import JournalError
+
+        calls = []
+
+        def allowed():
+            calls.append(1)
+            raise JournalError("it is malformed", fix="restart")
+
+        _, reconciler = running(allowed=allowed)
+        reconciler.kick()
+        while len(calls) < 2:
+            reconciler.kick()
+        assert len([r for r in caplog.records if "nothing can be reconciled" in r.getMessage()]) == 1
+        assert not [r for r in caplog.records if r.exc_info]
