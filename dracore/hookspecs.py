@@ -114,6 +114,8 @@ def dra_device_classes() -> Sequence[DeviceClass] | None:
 def dra_permissions() -> Sequence[Permission] | None:
     """What the plugin needs of the API server beyond the core's own permissions.
 
+    Reserved: accepted, and not yet part of ``dracore manifests``.
+
     :since: 0.1
     """
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 
 import click
@@ -25,14 +24,11 @@ def command(node: str, as_json: bool, fast: bool) -> None:
     of its own on loopback; allocates and prepares three claims, kills the node plugin in the middle, and
     releases everything. Nothing stays behind. Exit status 1 where a step is not as it should be.
     """
+    from dracore.cli.demonstration.interrupts import Interrupts
     from dracore.cli.demonstration.steps import Demonstration
     from dracore.cli.demonstration.story import JsonStory, TextStory
 
     story = JsonStory() if as_json else TextStory(pause=0.0 if fast else 1.2)
-    for number in (signal.SIGTERM, signal.SIGHUP):  # `timeout`, a closed terminal: clean up as after Ctrl-C
-        signal.signal(number, _interrupt)
-    sys.exit(0 if Demonstration(node, story).run() else 1)
-
-
-def _interrupt(number: int, _: object) -> None:
-    raise KeyboardInterrupt
+    interrupts = Interrupts()
+    interrupts.install()
+    sys.exit(0 if Demonstration(node, story, interrupts).run() else 1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dracore.config.faults import all_of, decode, found
-from dracore.config.sharing import Sharing, decode_sharing, sharing_schema
+from dracore.config.sharing import Sharing, decode_sharing
 from dracore.config.text import Path, dotted
 from dracore.errors import ClaimError, ConfigError
 from dracore.model.claim import Claim, OpaqueConfig, Result
@@ -35,15 +35,6 @@ class Resolution:
 
     configs: tuple[Any, ...] = ()
     groups: tuple[Group, ...] = ()
-
-    def by_request(self, results: Sequence[Result]) -> dict[str, Any]:
-        """The parameters by request as in the results; where a request has devices of several kinds, those
-        of its last one that has any."""
-        requests: dict[str, Any] = {}
-        for result, config in zip(results, self.configs, strict=True):
-            if config is not None or result.request not in requests:
-                requests[result.request] = config
-        return requests
 
 
 @dataclass(slots=True)
@@ -232,28 +223,6 @@ class Opaque:
                 f"strategy {sharing.strategy} shares {', '.join(kinds)}, "
                 f"and request {result.request} was given {device.name}, a {device.kind}"
             )
-
-    # --- describing ------------------------------------------------------------------------------------
-
-    def schemas(self) -> dict[str, dict[str, Any]]:
-        """The JSON schema of each kind, by ``<apiVersion>/<kind>``."""
-        return {f"{kind.api_version}/{kind.kind}": self._schema(kind) for kind in self._kinds.values()}
-
-    def _schema(self, kind: ConfigKind) -> dict[str, Any]:
-        result: dict[str, Any] = kind.model.model_json_schema(by_alias=True)
-        result["title"] = kind.kind
-        result["additionalProperties"] = False
-        properties = result.setdefault("properties", {})
-        key = self._sharing_key(kind)
-        if key:
-            definitions = result.get("$defs", {})
-            properties[key] = sharing_schema(self._strategies, kind, definitions)
-            if definitions:
-                result["$defs"] = definitions
-        own = {"apiVersion": {"const": kind.api_version}, "kind": {"const": kind.kind}}
-        result["properties"] = own | properties
-        result["required"] = ["apiVersion", "kind", *result.get("required", ())]
-        return result
 
 
 def _merge(base: Mapping[str, Any], top: Mapping[str, Any], *, atomic: str) -> dict[str, Any]:

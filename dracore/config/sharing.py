@@ -85,23 +85,3 @@ def _stray(
     return ConfigError(
         f"unknown key {key!r}", where=where((key,)), fix=f"{hint} ({allowed})" if hint else allowed
     )
-
-
-def sharing_schema(strategies: Strategies, kind: ConfigKind, definitions: dict[str, Any]) -> dict[str, Any]:
-    """The JSON schema of the field: one form for each strategy. Fills in `definitions`."""
-    forms: list[dict[str, Any]] = []
-    for name, strategy in usable_strategies(strategies, kind).items():
-        params = strategy.value.model.model_json_schema(ref_template=f"#/$defs/{name}.{{model}}")
-        for key, value in params.pop("$defs", {}).items():
-            definitions[f"{name}.{key}"] = value
-        params["additionalProperties"] = False
-        required = ["strategy", strategy.value.field] if params.get("required") else ["strategy"]
-        forms.append(
-            {
-                "type": "object",
-                "properties": {"strategy": {"const": name}, strategy.value.field: params},
-                "required": required,
-                "additionalProperties": False,
-            }
-        )
-    return {"anyOf": [*forms, {"type": "null"}]}

@@ -7,11 +7,15 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dracore.cli.demonstration.interrupts import Interrupts
+from dracore.cli.demonstration.steps import Demonstration
+from dracore.cli.demonstration.story import JsonStory
 from dracore.testing.waiting import until
 
 STEPS = ["start", "devices", "claim-any", "claim-memory", "kill", "claim-numa", "release", "summary"]
@@ -141,3 +145,36 @@ def test_killed_its_processes_end_too(folder: Path) -> None:
     child.kill()
     child.communicate(timeout=60)
     all_gone(start["pids"])
+
+
+def test_a_signal_that_python_drops_ends_the_demo_all_the_same(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a handler raises inside a finalizer is only printed; imports run finalizers all the time."""
+    dropped: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: dropped.append(unraisable.exc_type))
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+
+    class Finalized:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    class Watched(JsonStory):
+        def step(self, step: dict[str, Any], lines: list[str]) -> None:
+            steps.append(step["step"])
+            Finalized()
+
+    steps: list[str] = []
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    interrupts = Interrupts()
+    interrupts.install()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            Demonstration("single-t4", Watched(), interrupts).run()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert dropped == [KeyboardInterrupt]
+    assert steps == ["start"]
+    assert list(folder.iterdir()) == []

@@ -267,26 +267,3 @@ def test_a_strategy_without_parameters_takes_its_defaults(opaque: Opaque) -> Non
         _, value = opaque.decode(params("GpuConfig", sharing={"strategy": "Slicing"} | fields))
         assert value.sharing.params == Slicing()
     assert opaque.decode(params("GpuConfig", sharing=None))[1].sharing is None
-
-
-def test_configs_by_request(opaque: Opaque) -> None:
-    results = [Result("a", DRIVER, "p", "x"), Result("a", DRIVER, "p", "y"), Result("b", DRIVER, "p", "z")]
-    resolution = resolve(opaque, [("a", "gpu"), ("a", "other"), ("b", "other")])
-    assert resolution.by_request(results) == {"a": GpuConfig(label="default"), "b": None}
-
-
-def test_schemas(opaque: Opaque) -> None:
-    schemas = opaque.schemas()
-    assert list(schemas) == [f"{V1}/{kind}" for kind in ("GpuConfig", "MigConfig", "VfioConfig", "Tags")]
-    gpu_schema = schemas[f"{V1}/GpuConfig"]
-    assert gpu_schema["required"] == ["apiVersion", "kind"]
-    assert gpu_schema["properties"]["kind"] == {"const": "GpuConfig"}
-    forms = gpu_schema["properties"]["sharing"]["anyOf"]
-    assert [form.get("properties", {}).get("strategy") for form in forms] == [
-        {"const": "Slicing"},
-        {"const": "Daemon"},
-        None,
-    ]
-    assert forms[1]["required"] == ["strategy", "daemonConfig"]
-    mig_forms = schemas[f"{V1}/MigConfig"]["properties"]["sharing"]["anyOf"]
-    assert [form["properties"]["strategy"]["const"] for form in mig_forms[:-1]] == ["Daemon"]

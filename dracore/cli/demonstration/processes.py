@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
+from dracore.cli.demonstration.interrupts import Interrupts
 from dracore.errors import DracoreError
 
 START_SECONDS = 20.0
@@ -113,8 +114,9 @@ def _place() -> str | None:
 class World:
     """A cluster of one node, in a folder that goes when the demo ends."""
 
-    def __init__(self, node: str) -> None:
+    def __init__(self, node: str, interrupts: Interrupts) -> None:
         self.node = node
+        self._interrupts = interrupts
         self.folder = Path(tempfile.mkdtemp(prefix="dracore-demo-", dir=_place()))
         self.cdi = self.folder / "cdi"
         self.status_socket = self.folder / "status.sock"
@@ -172,13 +174,7 @@ class World:
 
         :raises DracoreError: it answered with an error.
         """
-        self.tell_kubelet(**command)
-        return self._answer(timeout)
-
-    def tell_kubelet(self, **command: Any) -> None:
         self.kubelet.say(json.dumps(command))
-
-    def kubelet_answer(self, timeout: float = 60.0) -> dict[str, Any]:
         return self._answer(timeout)
 
     def until(self, condition: Callable[[], Any], what: str, timeout: float = START_SECONDS) -> Any:
@@ -188,6 +184,7 @@ class World:
         """
         deadline = time.monotonic() + timeout
         while not (value := condition()):
+            self._interrupts.check()
             if not self.plugin.alive():
                 raise DracoreError(f"the node plugin ended:\n{self.plugin.tail()}")
             if time.monotonic() > deadline:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from dracore.admin.client import ask_youngest
 from dracore.allocate import allocate, allocated_devices
 from dracore.cli.demonstration.claims import ANY, DRIVER, LARGE, NAMESPACE, PAIR, Wish
+from dracore.cli.demonstration.interrupts import Interrupts
 from dracore.cli.demonstration.processes import World
 from dracore.cli.demonstration.story import Story
 from dracore.errors import AllocationError, DracoreError, SelectorError
@@ -35,8 +36,9 @@ class Landed:
 class Demonstration:
     """Runs the demo on a simulated `node` and tells it to `story`."""
 
-    def __init__(self, node: str, story: Story) -> None:
+    def __init__(self, node: str, story: Story, interrupts: Interrupts) -> None:
         self._node = node
+        self._interrupts = interrupts
         self._story = story
         self._world: World
         self._client: KubeClient
@@ -57,8 +59,9 @@ class Demonstration:
             ("claim-numa", f"A pod asks for {PAIR.words}", lambda: self._claim("claim-numa", PAIR)),
             ("release", "The pods end", self._release),
         ]
-        with World(self._node) as self._world:
+        with World(self._node, self._interrupts) as self._world:
             for name, heading, step in steps:
+                self._interrupts.check()
                 self._story.heading(heading)
                 try:
                     step()

@@ -12,7 +12,6 @@ from dracore_nvidia_gpu.driverroot import Root, find_binary
 
 NAME = "nvidia-cdi-hook"
 _OPERATOR = "/usr/local/nvidia/toolkit/nvidia-cdi-hook"  # where the GPU operator installs the toolkit
-HOOK_NAMES = ("create-symlinks", "enable-cuda-compat", "update-ldcache", "disable-device-node-modification")
 
 
 @dataclass(frozen=True, slots=True)
