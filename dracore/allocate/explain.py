@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -91,13 +92,15 @@ NODES_LIMIT = 3
 _INDEX = {stage: index for index, stage in enumerate(ORDER)}
 
 
+_PASSED = len(ORDER)
+
+
 @dataclass(slots=True)
 class _Count:
-    stopped: list[int] = field(default_factory=lambda: [0] * (len(ORDER) + 1))
-    """How many devices each stage stops; the last entry: none does."""
-    reasons: list[Reason] = field(default_factory=list)
+    came: dict[PublishedDevice, int] = field(default_factory=dict)
+    """Each device to the stage that stops it, on the node where it comes farthest."""
+    reasons: dict[PublishedDevice, Reason] = field(default_factory=dict)
     held: int = 0
-    seen: set[PublishedDevice] = field(default_factory=set)
     names: set[str] = field(default_factory=set)
     ambiguous: set[str] = field(default_factory=set)
     passed: dict[str, int] = field(default_factory=dict)
@@ -105,16 +108,25 @@ class _Count:
     missing: set[str] = field(default_factory=set)
     """Nodes where a request for all devices cannot have one of them."""
 
-    def see(self, device: PublishedDevice) -> None:
-        self.seen.add(device)
-        name = device.id.device
-        (self.ambiguous if name in self.names else self.names).add(name)
+    def see(self, device: PublishedDevice, stage: int, reason: Reason | None) -> None:
+        """Notes how far a device comes on one more node."""
+        before = self.came.get(device)
+        if before is None:
+            name = device.id.device
+            (self.ambiguous if name in self.names else self.names).add(name)
+        elif stage <= before:
+            return
+        self.came[device] = stage
+        if reason is not None:
+            self.reasons[device] = reason
+        else:
+            self.reasons.pop(device, None)
 
     def left(self) -> dict[Stage, int]:
         """How many passed each stage."""
-        left, found = sum(self.stopped), {}
-        for stage, stopped in zip(ORDER, self.stopped, strict=False):
-            left -= stopped
+        stopped, left, found = Counter(self.came.values()), len(self.came), {}
+        for index, stage in enumerate(ORDER):
+            left -= stopped[index]
             found[stage] = left
         return found
 
@@ -209,9 +221,7 @@ def _look(allocator: Allocator, judge: Judge, ask: Ask, node: Node, count: _Coun
             if reason is None and device.id in held.whole and not ask.admin and count.held >= REASONS_LIMIT:
                 if ask.all_devices:
                     count.missing.add(node.name)
-                if device not in count.seen:
-                    count.see(device)
-                    count.stopped[_INDEX[Stage.IN_USE]] += 1
+                count.see(device, _INDEX[Stage.IN_USE], None)
                 continue
             if reason is None:
                 reason = judge.held_by_others(ask, offer)
@@ -221,14 +231,7 @@ def _look(allocator: Allocator, judge: Judge, ask: Ask, node: Node, count: _Coun
                 passed += 1
             elif ask.all_devices and reason.stage not in (*SELECTORS, Stage.CAPACITY):
                 count.missing.add(node.name)
-            if device in count.seen:
-                continue
-            count.see(device)
-            if reason is None:
-                count.stopped[-1] += 1
-            else:
-                count.stopped[_INDEX[reason.stage]] += 1
-                count.reasons.append(reason)
+            count.see(device, _PASSED if reason is None else _INDEX[reason.stage], reason)
     if passed:
         count.passed[node.name] = passed
 
@@ -240,7 +243,7 @@ def _funnel(claim: WantedClaim, ask: Ask, count: _Count, *, blocks: bool) -> Fun
         ask.name,
         "all" if ask.all_devices else str(ask.count),
         count.left(),
-        tuple(count.reasons),
+        tuple(count.reasons.values()),
         count.passed.get(best_node, 0),
         best_node,
         blocks,
