@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 
@@ -19,3 +20,15 @@ def test_links_lead_somewhere(page: Any) -> None:
                 for heading in re.findall(r"^#+ (.+)$", path.read_text(), flags=re.MULTILINE)
             }
             assert anchor in slugs, target
+
+
+def test_every_page_can_be_reached_from_the_readme(docs: Any) -> None:
+    reached: set[Path] = set()
+    todo = [docs.root / "README.md"]
+    while todo:
+        page = todo.pop().resolve()
+        if page not in reached and page.suffix == ".md":
+            reached.add(page)
+            links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text())
+            todo += [page.parent / link for link in links if "://" not in link]
+    assert {page.path for page in docs.all()} <= reached

@@ -32,7 +32,11 @@ class _Group(click.Group):
             raise click.ClickException(str(error)) from None
 
 
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Group,
+    short_help="Break and change a simulated node.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.option(
     "--state-dir",
     type=click.Path(path_type=Path),
@@ -40,7 +44,7 @@ class _Group(click.Group):
 )
 @click.pass_context
 def main(ctx: click.Context, state_dir: Path | None) -> None:
-    """Looks at a simulated NVIDIA node and changes it while a driver runs on it.
+    """Look at a simulated NVIDIA node, and change it while a driver runs on it.
 
     GPU is a position (0, 1, …), a uuid or a PCI address.
     """
