@@ -6,11 +6,13 @@ import json
 import logging
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from dracore.cli.inputs import gates_of
 from dracore.errors import ConfigError, SelectorError
 
 if TYPE_CHECKING:
@@ -22,7 +24,15 @@ Subject = tuple[str, str, str, Any]
 _OUTPUT = click.option(
     "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
 )
-_OLDEST, _NEWEST = (1, 32), (1, 37)
+_OLDEST, _NEWEST = (1, 31), (1, 37)
+_GATES = {"DRAConsumableCapacity": "consumable_capacity", "DRAListTypeAttributes": "list_attributes"}
+"""Those that change what an expression may use."""
+_VERSION = click.option(
+    "--server-version", help="Take it as a new expression on a server of that version, e.g. 1.36."
+)
+_FEATURE_GATES = click.option(
+    "--gates", multiple=True, help="Feature gates that are otherwise on that server: Name=true,Other=false."
+)
 
 
 @click.group("cel", short_help="Check a CEL selector, or ask it about devices.")
@@ -36,25 +46,29 @@ def command() -> None:
     epilog="Example:  dracore cel check \"device.driver == 'gpu.nvidia.com'\" --server-version 1.36",
 )
 @click.argument("expression")
-@click.option("--server-version", help="Check as a new expression on a server of that version, e.g. 1.36.")
+@_VERSION
+@_FEATURE_GATES
 @_OUTPUT
-def check(expression: str, server_version: str | None, output: Literal["text", "json"]) -> None:
+def check(
+    expression: str, server_version: str | None, gates: tuple[str, ...], output: Literal["text", "json"]
+) -> None:
     """Compile EXPRESSION and say its type, its worst-case cost and the libraries it uses.
 
-    Without --server-version as an expression that is stored already: everything is allowed that Kubernetes
-    1.37 knows. With it as a new one: what the version before does not know, or a gate forbids that is off by
-    default, is refused, and so is a cost over the limit. Exit status 1 when it does not compile.
+    Without --server-version and --gates as an expression that is stored already: everything is allowed that
+    Kubernetes 1.37 knows. With one of them as a new one on such a server (1.31 to 1.37, 1.37 unless said):
+    what the version before does not know, or a gate forbids that is off, is refused, and so is a cost over
+    the limit. Exit status 1 when it does not compile.
     """
     from dracore.selectors import CompileError, compile
 
-    environment = _environment(server_version)
+    environment = _environment(server_version, gates)
     try:
         selector = compile(expression, environment)
     except CompileError as error:
         _refused(error, output)
         sys.exit(1)
     too_complex = selector.cost > _limit()
-    refused = too_complex and server_version is not None
+    refused = too_complex and environment is not None
     libraries = [
         {"name": name, "since": ".".join(map(str, since))}
         for name, since in selector.program.libraries().items()
@@ -93,12 +107,16 @@ def check(expression: str, server_version: str | None, output: Literal["text", "
 @click.option(
     "--expressions", type=click.Path(path_type=Path), help="Many expressions, one a line, in one process."
 )
+@_VERSION
+@_FEATURE_GATES
 @_OUTPUT
 def evaluate(
     expression: str | None,
     config: Path | None,
     slices: str | None,
     expressions: Path | None,
+    server_version: str | None,
+    gates: tuple[str, ...],
     output: Literal["text", "json"],
 ) -> None:
     """Evaluate EXPRESSION on each device of a node configuration or of ResourceSlices.
@@ -110,12 +128,13 @@ def evaluate(
         raise click.UsageError("give an EXPRESSION or --expressions FILE, one of the two")
     if (config is None) == (slices is None):
         raise click.UsageError("give --config FILE or --slices FILE, one of the two")
+    environment = _environment(server_version, gates)
     texts = [expression] if expression is not None else _lines(expressions)
     subjects = list(_of_config(config) if config is not None else _of_slices(slices or "-"))
     rows: list[Row] = []
     failed = False
     for text in texts:
-        own, compiled = _rows(text, subjects)
+        own, compiled = _rows(text, subjects, environment)
         failed = failed or not compiled
         rows += [{**row, "expression": text} for row in own] if expressions is not None else own
     if output == "json":
@@ -135,11 +154,22 @@ def _limit() -> int:
     return LIMIT
 
 
-def _environment(version: str | None) -> Environment | None:
-    if version is None:
+def _environment(version: str | None, gates: tuple[str, ...]) -> Environment | None:
+    if version is None and not gates:
         return None
-    from dracore.selectors import of_server
+    from dracore.allocate.features import GATES, OTHERS
+    from dracore.selectors import Features, of_server
 
+    found = _NEWEST if version is None else _version(version)
+    chosen = gates_of(gates)
+    unknown = set(chosen) - set(GATES) - OTHERS
+    if unknown:
+        raise click.BadParameter(f"{min(unknown)} is no gate that is known here", param_hint="--gates")
+    wanted = {_GATES[gate]: on for gate, on in chosen.items() if gate in _GATES}
+    return of_server(found, replace(Features.defaults(found), **wanted))
+
+
+def _version(version: str) -> tuple[int, int]:
     major, _, minor = version.removeprefix("v").partition(".")
     minor = minor.partition(".")[0]
     if not (major.isdigit() and minor.isdigit() and len(major) < 3 and len(minor) < 4):
@@ -148,7 +178,7 @@ def _environment(version: str | None) -> Environment | None:
     if not _OLDEST <= found <= _NEWEST:
         known = " to ".join(".".join(map(str, each)) for each in (_OLDEST, _NEWEST))
         raise click.BadParameter(f"{version} is not known; {known} are", param_hint="--server-version")
-    return of_server(found)
+    return found
 
 
 def _refused(error: CompileError, output: str) -> None:
@@ -170,11 +200,11 @@ def _refused(error: CompileError, output: str) -> None:
 # --- eval -------------------------------------------------------------------------------------------------
 
 
-def _rows(text: str, subjects: list[Subject]) -> tuple[list[Row], bool]:
+def _rows(text: str, subjects: list[Subject], environment: Environment | None) -> tuple[list[Row], bool]:
     from dracore.selectors import CompileError, compile
 
     try:
-        selector = compile(text)
+        selector = compile(text, environment)
     except CompileError as error:
         return [{"driver": None, "pool": None, "device": None, "result": None, "error": error.detail}], False
     return [_row(selector, *subject) for subject in subjects], True
@@ -186,7 +216,7 @@ def _row(selector: Selector, driver: str, pool: str, name: str, device: Any) -> 
         result = selector.matches(driver, device)
     except SelectorError as fault:
         reason = fault.what.removeprefix(f"fails on device {name}: ")
-        error = f"{reason}; {fault.fix}" if fault.fix else reason
+        error = f"{reason}\n{fault.fix}" if fault.fix else reason  # the first line is Kubernetes' own
     return {"driver": driver, "pool": pool, "device": name, "result": result, "error": error}
 
 
@@ -197,15 +227,19 @@ def _table(rows: list[Row]) -> None:
     titles = [Column("DRIVER"), Column("POOL"), Column("DEVICE"), Column("RESULT", wrap=True)]
     lines = []
     for row in rows:
-        shown = {True: "true", False: "false", None: f"error: {row['error']}"}[row["result"]]
+        shown = {True: "true", False: "false", None: f"error: {_in_a_line(row['error'])}"}[row["result"]]
         place = [str(row[key] or "-") for key in ("driver", "pool", "device")]
         lines.append([*place, shown, *([row["expression"]] if many else [])])
     print_table([*titles, *([Column("EXPRESSION", wrap=True)] if many else [])], lines)
 
 
+def _in_a_line(error: str | None) -> str:
+    return (error or "").replace("\n", "; ", 1)
+
+
 def _lines(path: Path | None) -> list[str]:
     assert path is not None
-    return [line for line in _read(str(path)).splitlines() if line.strip()]
+    return [line for line in _read(str(path)).replace("\r\n", "\n").split("\n") if line.strip()]
 
 
 def _read(path: str) -> str:

@@ -13,8 +13,8 @@ from dracore.selectors.faults import Fault
 from dracore.selectors.library.kubernetes import semver
 from dracore.selectors.values import Domains
 
-_SCALARS: tuple[tuple[str, type], ...] = (("int", int), ("bool", bool), ("string", str), ("version", Semver))
-_LISTS: tuple[tuple[str, type], ...] = tuple((f"{key}s", kind) for key, kind in _SCALARS)
+SCALARS: tuple[tuple[str, type], ...] = (("int", int), ("bool", bool), ("string", str), ("version", Semver))
+LISTS: tuple[tuple[str, type], ...] = tuple((f"{key}s", kind) for key, kind in SCALARS)
 """In the order in which the API server looks where several are set."""
 
 
@@ -53,11 +53,11 @@ def _put(domains: Domains, driver: str, name: str, value: Any) -> None:
 
 def _published(name: str, attribute: Any) -> Any:
     if isinstance(attribute, Mapping):
-        for key, kind in _LISTS:
+        for key, kind in LISTS:
             values = attribute.get(key)
             if values is not None and isinstance(values, list):
                 return [_one(name, value, kind) for value in values]
-        for key, kind in _SCALARS:
+        for key, kind in SCALARS:
             value = attribute.get(key)
             if value is not None:
                 return _one(name, value, kind)

@@ -35,8 +35,17 @@ class Features:
 class Environment:
     """Everything that checking an expression needs. Made by :func:`stored` and :func:`new`."""
 
-    def __init__(self, version: tuple[int, int], features: Features, *, everything: bool) -> None:
+    def __init__(
+        self,
+        version: tuple[int, int],
+        features: Features,
+        *,
+        everything: bool = False,
+        early_semver: bool = False,
+    ) -> None:
         self.version = version
+        self.early_semver = early_semver
+        """Whether versions are there as before 1.33, when selectors had them for themselves."""
         self.features = features
         self.everything = everything
         attribute = types.DYN if everything or features.list_attributes else types.ANY
@@ -64,7 +73,10 @@ class Environment:
         """Function name to its overloads, of all libraries together."""
         merged: dict[str, tuple[Overload, ...]] = {}
         for library in self.libraries:
+            early = library.name == "semver" and not self.everything and self.version < library.since
             for name, overloads in library.functions.items():
+                if early:  # nothing was completed then: one argument each
+                    overloads = tuple(each for each in overloads if len(each.args) == 1 or each.member)
                 merged[name] = merged.get(name, ()) + overloads
         return merged
 
@@ -88,6 +100,8 @@ class Environment:
             return True
         if library.name == "includes":
             return self.everything or self.features.list_attributes or self.version >= library.since
+        if library.name == "semver" and self.early_semver:
+            return True
         return self.everything or self.version >= library.since
 
 
@@ -160,10 +174,17 @@ def stored() -> Environment:
 @lru_cache(maxsize=32)
 def new(compatibility: tuple[int, int], features: Features) -> Environment:
     """The environment of new expressions, compatible with a version."""
-    return Environment(compatibility, features, everything=False)
+    return Environment(compatibility, features)
+
+
+@lru_cache(maxsize=32)
+def _early(compatibility: tuple[int, int], features: Features) -> Environment:
+    return Environment(compatibility, features, early_semver=True)
 
 
 def of_server(version: tuple[int, int], features: Features | None = None) -> Environment:
     """What a server of that version admits: compatible with the version before, gates as by default."""
     compatibility = (version[0], version[1] - 1)
-    return new(compatibility, features if features is not None else Features.defaults(version))
+    chosen = features if features is not None else Features.defaults(version)
+    # From 1.31 on selectors had versions of their own, until all of Kubernetes had them.
+    return (_early if compatibility < (1, 33) else new)(compatibility, chosen)

@@ -1,10 +1,7 @@
-"""What an expression reads of a device: where that is a fixed set of names, answers can be remembered."""
+"""What an expression reads of a device: a fixed set of names, or anything."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from dracore.model.device import Device
 from dracore.selectors.tree import Call, Fold, Ident, Literal, Node, Select
 
 DRIVER = ""
@@ -92,38 +89,3 @@ def _fold(node: Fold, scope: dict[str, _Symbol], found: set[Read]) -> _Symbol:
     for child in (node.condition, node.step, node.result):
         _visit(child, inner, found)
     return _OTHER
-
-
-class Projection:
-    """Takes from a device what an expression reads, as something to look an answer up by."""
-
-    __slots__ = ("answers", "attributes", "capacity", "driver")
-
-    def __init__(self, names: frozenset[Read], driver: str) -> None:
-        self.driver = driver
-        self.attributes: tuple[str, ...] = ()
-        self.capacity: tuple[str, ...] = ()
-        self.answers: dict[tuple[Any, ...], Any] = {}
-        """What the expression answered to each key."""
-        for part, domain, name in sorted(names):
-            own = domain in (DRIVER, driver)
-            keys = (f"{driver if own else domain}/{name}", *((name,) if own else ()))
-            if part == "attributes":
-                self.attributes += keys
-            else:
-                self.capacity += keys
-
-    def key(self, device: Device) -> tuple[Any, ...]:
-        """Equal for devices between which the expression sees no difference."""
-        values = tuple(map(device.attributes.get, self.attributes))
-        kinds = tuple(map(type, values))  # True is 1 to Python, but not to CEL
-        if tuple in kinds:
-            kinds += tuple(type(value[0]) for value in values if value.__class__ is tuple and value)
-        if not self.capacity:
-            return (device.allow_multiple_allocations, values, kinds)
-        amounts: list[Any] = [device.allow_multiple_allocations, values, kinds]
-        for name in self.capacity:
-            amount = device.capacity.get(name)
-            if amount is not None:
-                amounts += (name, amount.value.value, amount.value.binary)
-        return tuple(amounts)

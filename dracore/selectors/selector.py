@@ -12,7 +12,8 @@ from dracore.model.device import Device
 from dracore.selectors.engine import Program, build, matches
 from dracore.selectors.environment import Environment, stored
 from dracore.selectors.faults import Fault, short
-from dracore.selectors.reads import Projection, reads
+from dracore.selectors.projection import Key, Projection
+from dracore.selectors.reads import reads
 
 _REMEMBERED = 10_000
 """Answers that one selector keeps; then it begins anew."""
@@ -21,8 +22,8 @@ _REMEMBERED = 10_000
 class Selector:
     """A compiled CEL expression over ``device``; may be used by several threads.
 
-    Answers about discovered devices are remembered by the attributes and capacities that the expression
-    reads, so that devices of one sort are evaluated once.
+    Answers are remembered by the attributes and capacities that the expression reads, so that devices of one
+    sort are evaluated once, whether they are discovered or published.
     """
 
     def __init__(self, program: Program) -> None:
@@ -49,20 +50,24 @@ class Selector:
 
         :raises SelectorError: it failed on this device (an attribute that it lacks), or is not true or false.
         """
-        if device.__class__ is Device:
-            projection = self._projection(driver)
-            if projection is not None:
-                key = projection.key(device)
-                answer = projection.answers.get(key)
-                if answer is None:
-                    answer = self._evaluate(driver, device)
-                    if len(projection.answers) >= _REMEMBERED:
-                        projection.answers.clear()
-                    projection.answers[key] = answer
-                if isinstance(answer, Fault):
-                    raise self._error(answer, driver, device)
-                return bool(answer)
-        answer = self._evaluate(driver, device)
+        projection = self._projection(driver)
+        answer: bool | Fault | None
+        if projection is None:
+            answer = self._evaluate(driver, device)
+        else:
+            if isinstance(device, Device):
+                key: Key | None = projection.key(device)
+                answers = projection.answers
+            else:
+                key = projection.published_key(device)
+                answers = projection.published_answers
+            answer = None if key is None else answers.get(key)
+            if answer is None:
+                answer = self._evaluate(driver, device)
+                if key is not None:
+                    if len(answers) >= _REMEMBERED:
+                        answers.clear()
+                    answers[key] = answer
         if isinstance(answer, Fault):
             raise self._error(answer, driver, device)
         return answer
@@ -70,16 +75,20 @@ class Selector:
     def matches_all(self, driver: str, devices: Iterable[Device]) -> Iterator[bool | SelectorError]:
         """For each device what :meth:`matches` gives, or the error that it raises."""
         projection = self._projection(driver)
+        if projection is None:
+            for device in devices:
+                yield self._outcome(driver, device)
+            return
+        key, answers = projection.key, projection.answers
         for device in devices:
-            if projection is not None:
-                answer = projection.answers.get(projection.key(device))
-                if answer is True or answer is False:
-                    yield answer
-                    continue
-            try:
-                yield self.matches(driver, device)
-            except SelectorError as error:
-                yield error
+            answer = answers.get(key(device))
+            yield answer if answer is True or answer is False else self._outcome(driver, device)
+
+    def _outcome(self, driver: str, device: Device) -> bool | SelectorError:
+        try:
+            return self.matches(driver, device)
+        except SelectorError as error:
+            return error
 
     def evaluate(self, driver: str, device: Device | Mapping[str, Any]) -> tuple[bool, int]:
         """As :meth:`matches`, with the cost, and without what was remembered.

@@ -73,8 +73,14 @@ def test_check_says_where_it_does_not_compile() -> None:
     [
         ("[1, 2].exists(i, v, v == 2)", "1.32", False),
         ("[1, 2].exists(i, v, v == 2)", "1.33", True),
-        ("semver('1.0.0').major() == 1", "1.33", False),
-        ("semver('1.0.0').major() == 1", "1.34", True),
+        ("semver('1.0.0').major() == 1", "1.31", True),
+        ("isSemver('1.0.0')", "1.33", True),
+        ("semver('1.0', true).major() == 1", "1.33", False),
+        ("semver('1.0', true).major() == 1", "1.34", True),
+        ("ip('::1').family() == 6", "1.31", True),
+        ("format.uuid().validate('').hasValue()", "1.31", False),
+        ("format.uuid().validate('').hasValue()", "1.32", True),
+        ("cel.bind(x, 1, x == 1)", "1.31", True),
         ("[2, 1].sort() == [1, 2]", "1.34", False),
         ("[2, 1].sort() == [1, 2]", "1.35", True),
         ("device.allowMultipleAllocations", "1.35", False),
@@ -87,6 +93,38 @@ def test_check_says_where_it_does_not_compile() -> None:
 def test_check_for_a_server_version(text: str, version: str, ok: bool) -> None:
     assert run("check", text).exit_code == 0
     assert (run("check", text, "--server-version", version).exit_code == 0) is ok
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "ok"),
+    [
+        ("device.allowMultipleAllocations", ["--gates", "DRAConsumableCapacity=false"], False),
+        ("device.allowMultipleAllocations",
+         ["--server-version", "1.35", "--gates", "DRAConsumableCapacity=true"], True),
+        ("device.attributes['a'].b.includes(1)",
+         ["--gates", "DRAListTypeAttributes=true,DRAAdminAccess=true"], True),
+        ("device.attributes['a'].b.exists(x, x == 1)", ["--gates", ""], True),
+        ("device.attributes['a'].b.exists(x, x == 1)", ["--gates", "DRAAdminAccess=true"], False),
+    ],
+)  # fmt: skip
+def test_check_for_gates(text: str, arguments: list[str], ok: bool) -> None:
+    done = run("check", text, *arguments, "-o", "json")
+    assert json.loads(done.stdout)["ok"] is ok
+    assert (done.exit_code == 0) is ok
+
+
+@pytest.mark.parametrize("gates", ["DRANothing=true", "DRAConsumableCapacity", "DRAConsumableCapacity=1"])
+def test_gates_that_are_not_known(gates: str) -> None:
+    assert run("check", "true", "--gates", gates).exit_code != 0
+
+
+def test_the_words_about_a_gated_field_are_the_api_servers() -> None:
+    done = run("check", "device.allowMultipleAllocations", "--server-version", "1.35", "-o", "json")
+    answer = json.loads(done.stdout)
+    assert answer["error"].splitlines()[0] == (
+        "compilation failed: ERROR: <input>:1:7: undefined field 'allowMultipleAllocations'"
+    )
+    assert answer["position"] == {"line": 1, "column": 7}
 
 
 @pytest.mark.parametrize("version", ["1.20", "9.99", "x", "1", "1.36.2.x" * 9])
@@ -137,6 +175,33 @@ def test_eval_of_what_does_not_compile(tmp_path: Path) -> None:
     assert done.exit_code == 1
     assert (row["driver"], row["pool"], row["device"], row["result"]) == (None, None, None, None)
     assert "undefined field" in row["error"]
+
+
+def test_the_first_line_of_an_error_is_kubernetes_own(tmp_path: Path) -> None:
+    path = tmp_path / "slices.yaml"
+    path.write_text(yaml.safe_dump_all(SLICES))
+    text = "device.attributes['gpu.example.com'].core > 1"
+    (first, *_) = json.loads(run("eval", text, "--slices", str(path), "-o", "json").stdout)
+    assert first["error"].splitlines() == ["no such key: core", "did you mean 'cores'?"]
+    assert (
+        "error: no such key: core; did you mean 'cores'?" in run("eval", text, "--slices", str(path)).stdout
+    )
+
+
+def test_eval_as_a_new_expression(tmp_path: Path) -> None:
+    path = tmp_path / "slices.yaml"
+    path.write_text(yaml.safe_dump_all(SLICES))
+    text = "[2, 1].sort() == [1, 2]"
+    assert run("eval", text, "--slices", str(path), "--server-version", "1.34").exit_code == 1
+    assert run("eval", text, "--slices", str(path), "--server-version", "1.35").exit_code == 0
+
+
+def test_a_line_ends_where_it_is_broken_and_nowhere_else(tmp_path: Path) -> None:
+    path, many = tmp_path / "slices.yaml", tmp_path / "expressions.txt"
+    path.write_text(yaml.safe_dump(SLICES[0]))
+    many.write_bytes("'a\u2028b'.size() == 3\r\ntrue".encode())
+    rows = json.loads(run("eval", "--expressions", str(many), "--slices", str(path), "-o", "json").stdout)
+    assert [row["result"] for row in rows] == [True] * 4
 
 
 def test_eval_of_many_expressions(tmp_path: Path) -> None:
