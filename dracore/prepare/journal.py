@@ -32,6 +32,8 @@ IMPATIENT = 0.2
 """The same after a wait that was in vain, until one succeeds: the waits of one call must not add up."""
 TRIES = 5
 """To put a journal back that somebody takes away again meanwhile."""
+CACHE_KIB = 512
+"""Page cache of one connection: a call touches a dozen pages of 4 KiB, the rest would stay for ever."""
 WAL_LIMIT = 4 * 1024 * 1024
 """Bytes that the write-ahead log keeps after it has been emptied."""
 
@@ -441,6 +443,7 @@ def _connect(path: Path, mode: str = "rwc") -> sqlite3.Connection:
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
     connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     return connection
 
 
