@@ -270,11 +270,14 @@ def offered(text: str | None) -> Filter | None:
 
 
 def _boot_id(path: Path) -> str:
+    fix = "name a file that holds another text after each boot"
     try:
-        return path.read_text().strip()
+        text = path.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
-            f"the boot id cannot be read from {path}: {error}",
-            where="host.bootIdFile",
-            fix="name a file that holds another text after each boot",
+            f"the boot id cannot be read from {path}: {error}", where="host.bootIdFile", fix=fix
         ) from error
+    if not text:
+        # Taken for a boot id, it would be the same after every reboot.
+        raise ConfigError(f"there is no boot id in {path}: it is empty", where="host.bootIdFile", fix=fix)
+    return text

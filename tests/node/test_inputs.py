@@ -57,6 +57,14 @@ def test_a_boot_id_that_is_not_there(world: Any) -> None:
     assert "host.bootIdFile: the boot id cannot be read" in log
 
 
+def test_a_boot_id_file_that_is_empty(world: Any) -> None:
+    """Taken for an id it would say after every reboot that there was none."""
+    file = world.folder / "boot"
+    file.write_text("\n")
+    host = {"statusSocket": str(world.folder / "status.sock"), "bootIdFile": str(file)}
+    assert "host.bootIdFile: there is no boot id in" in refused(world, world.configure(host=host))
+
+
 def test_a_filter_that_does_not_compile(world: Any) -> None:
     assert "filter: not valid at line 1" in refused(world, world.configure(filter="device.attributes["))
 
