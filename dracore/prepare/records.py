@@ -22,6 +22,18 @@ _DEVICE = "request, pool, device, share, admin, plugin, identity, description, o
 _EXTRA = "facts, status, metadata"
 
 
+def _upsert(table: str, columns: str) -> str:
+    """Not INSERT OR REPLACE: that would empty the columns that a newer MINOR has beyond these."""
+    names = columns.split(", ")
+    return (
+        f"INSERT INTO {table} ({columns}) VALUES ({', '.join('?' * len(names))})"  # noqa: S608
+        f" ON CONFLICT DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in names[1:])}"
+    )
+
+
+_PUT_CLAIM = _upsert("claims", _CLAIM)
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """One claim as the journal knows it."""
@@ -320,7 +332,7 @@ def _occupy(tx: Tx, uid: str, position: int, device: DeviceRecord) -> None:
 def _put(tx: Tx, record: Record) -> None:
     response = [[list(r.requests), r.pool, r.device, list(r.cdi_ids), r.share_id] for r in record.answer]
     tx.execute(
-        f"INSERT OR REPLACE INTO claims ({_CLAIM}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+        _PUT_CLAIM,
         (
             record.ref.uid,
             record.ref.namespace,

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from prepare_harness import World
+from prepare_harness import Call, World
 
 from dracore.prepare import schema
 
@@ -124,3 +124,19 @@ def test_a_newer_major_is_refused_beside_a_live_one_with_nothing_changed(start, 
     newer.ask("unprepare", "c1")
     assert World(tmp_path).hardware.things == {}
     newer.end()
+
+
+def test_what_a_newer_minor_keeps_of_a_claim_is_not_emptied(world, engine):
+    """By this version, as the older of two: it writes the columns that it knows."""
+    ref = world.claim("c1", "dev-0")
+    engine.prepare(ref, Call())
+
+    def newer(tx):
+        tx.execute("ALTER TABLE claims ADD COLUMN novelty TEXT")
+        tx.execute("UPDATE claims SET novelty = 'kept'")
+
+    engine.kit.journal.write("test", newer)
+    engine.suspend("c1", "a repair")
+    engine.prepare(ref, Call())
+    assert engine.snapshot().claims[0].state == "prepared"
+    assert engine.kit.journal.read(lambda tx: tx.row("SELECT novelty FROM claims")) == ("kept",)
