@@ -112,16 +112,13 @@ class Instance:
 
     def prepare(self, claims: Sequence[ClaimRef], timeout: float = CALL_SECONDS) -> dict[str, Answer]:
         """One NodePrepareResources; raises grpc.RpcError for an error of the whole call."""
-        wire = self._wire()
         v1 = self.service == methods.DRA_V1
-        path = methods.DRA_V1_PREPARE if v1 else methods.DRA_V1BETA1_PREPARE
-        call = self.channel.unary_unary(
-            path,
-            request_serializer=wire.NodePrepareResourcesRequest.SerializeToString,
-            response_deserializer=wire.NodePrepareResourcesResponse.FromString,
+        response = self._ask(
+            "NodePrepareResources",
+            methods.DRA_V1_PREPARE if v1 else methods.DRA_V1BETA1_PREPARE,
+            claims,
+            timeout,
         )
-        request = wire.NodePrepareResourcesRequest(claims=self._claims(wire, claims))
-        response = call(request, timeout=timeout, wait_for_ready=True)
         return {
             uid: Answer(tuple(_device(device, v1=v1) for device in answer.devices), answer.error)
             for uid, answer in response.claims.items()
@@ -129,17 +126,22 @@ class Instance:
 
     def unprepare(self, claims: Sequence[ClaimRef], timeout: float = CALL_SECONDS) -> dict[str, Answer]:
         """One NodeUnprepareResources; raises grpc.RpcError for an error of the whole call."""
-        wire = self._wire()
         v1 = self.service == methods.DRA_V1
-        path = methods.DRA_V1_UNPREPARE if v1 else methods.DRA_V1BETA1_UNPREPARE
-        call = self.channel.unary_unary(
-            path,
-            request_serializer=wire.NodeUnprepareResourcesRequest.SerializeToString,
-            response_deserializer=wire.NodeUnprepareResourcesResponse.FromString,
+        response = self._ask(
+            "NodeUnprepareResources",
+            methods.DRA_V1_UNPREPARE if v1 else methods.DRA_V1BETA1_UNPREPARE,
+            claims,
+            timeout,
         )
-        request = wire.NodeUnprepareResourcesRequest(claims=self._claims(wire, claims))
-        response = call(request, timeout=timeout, wait_for_ready=True)
         return {uid: Answer((), answer.error) for uid, answer in response.claims.items()}
+
+    def _ask(self, name: str, path: str, claims: Sequence[ClaimRef], timeout: float) -> Any:
+        wire = self._wire()
+        asked, answered = getattr(wire, f"{name}Request"), getattr(wire, f"{name}Response")
+        call = self.channel.unary_unary(
+            path, request_serializer=asked.SerializeToString, response_deserializer=answered.FromString
+        )
+        return call(asked(claims=self._claims(wire, claims)), timeout=timeout, wait_for_ready=True)
 
     def _wire(self) -> ModuleType:
         return dra_v1_pb2 if self.service == methods.DRA_V1 else dra_v1beta1_pb2
