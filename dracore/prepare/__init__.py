@@ -1,4 +1,15 @@
-"""The claim engine: effects, journal, records, recovery, reconciliation."""
+"""The claim engine: effects, journal, records, recovery, reconciliation.
+
+Where to look for what:
+
+- a call of the kubelet: ``engine``, ``calls``, ``attempt`` with its parts ``resolve`` (devices, parameters),
+  ``hookrun`` (the plugins), ``tenure`` (the record, waits), and ``release``
+- what changes a node: ``effects``; what plugins are given: ``context``
+- the journal: ``journal`` over ``storage``, ``schema`` and ``wal``; ``restore`` and ``salvage`` when it is
+  gone or damaged; its rows: ``transaction``, ``records``, ``holdings``, ``health``, ``snapshot``
+- after a crash: ``recovery``, ``reconciler``; several processes: ``locks``, ``instances``
+- the rest of the process: ``ports``; ``kit`` holds all of it
+"""
 
 from dracore.prepare.engine import Engine
 from dracore.prepare.instances import Instances
