@@ -49,6 +49,8 @@ class World:
     """Pods and claims as they came."""
     sources: dict[str, list[Object]] = field(default_factory=dict)
     """Kind to the objects, for lint."""
+    release: list[str] = field(default_factory=list)
+    """The version of the cluster that it is of, if it is of one."""
     _slice_names: dict[str, PublishedSlice] = field(default_factory=dict)
     old: set[int] = field(default_factory=set)
     """Identities of objects that one of the same name replaces; any other given twice is a fault."""

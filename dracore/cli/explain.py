@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dracore.allocate.world import World
 
 WRONG_INPUT = 2
+WHAT = ("pod", "pods", "claim", "resourceclaim", "resourceclaims")
 RARE = ("usable with these gates", "reach the node", "enough capacity")
 SHOWN = 20
 """Reasons of one request that a person is shown; those of one text are one."""
@@ -33,7 +34,7 @@ SHOWN = 20
 @click.option("--slices", help="ResourceSlices and whatever else a cluster has.")
 @click.option("--kubeconfig", help="A cluster; default with WHAT: as kubectl finds it.")
 @click.option("--node", default="", help="The one node to look at; default: all.")
-@click.option("--server-version", default="1.37", show_default=True, help="Whose gates and CEL count.")
+@click.option("--server-version", help="Whose gates and CEL count; default: the cluster's, else 1.37.")
 @click.option("--gates", multiple=True, help="Feature gates that are otherwise: Name=true,Other=false.")
 @click.option("-o", "--output", type=click.Choice(["json", "text"]), default="text", show_default=True)
 def command(
@@ -44,7 +45,7 @@ def command(
     slices: str | None,
     kubeconfig: str | None,
     node: str,
-    server_version: str,
+    server_version: str | None,
     gates: tuple[str, ...],
     output: Literal["json", "text"],
 ) -> None:
@@ -57,20 +58,23 @@ def command(
     """
     from dracore.allocate.matching import cel_of
     from dracore.allocate.simulation import Simulation
-    from dracore.cli.inputs import base, features, read
+    from dracore.cli.inputs import base, features, read, release_of
 
     try:
         if not what and not files:
             raise ConfigError("nothing to explain", fix="give -f FILE, or pod/NAME or claim/NAME")
+        if what and (what.partition("/")[0] not in WHAT or not what.partition("/")[2]):
+            raise ConfigError(f"{what} cannot be explained", fix="give pod/NAME or claim/NAME")
         if what and kubeconfig is None and slices is None and not configs and not files:
             kubeconfig = ""
-        wanted = features(server_version, gates)
         world = base(configs, slices, kubeconfig, (what, namespace) if what else None).copy()
         for file in files:
             world.read(read(file))
+        release = release_of(world, server_version)
+        wanted = features(release, gates)
         if what:
             _only(world, what, namespace)
-        outcomes = Simulation(world, wanted, node=node, compiler=cel_of(server_version)).run()
+        outcomes = Simulation(world, wanted, node=node, compiler=cel_of(release)).run()
     except DracoreError as error:
         if output == "json":
             click.echo(json.dumps({"error": str(error)}, ensure_ascii=False))
@@ -95,9 +99,7 @@ def _only(world: World, what: str, namespace: str) -> None:
     """
     from dracore.allocate.pods import Pod
 
-    kind, slash, name = what.partition("/")
-    if not slash or kind not in ("pod", "claim", "pods", "resourceclaim", "resourceclaims"):
-        raise ConfigError(f"{what} cannot be explained", fix="give pod/NAME or claim/NAME")
+    kind, _, name = what.partition("/")
     is_pod = kind.startswith("pod")
     for item in world.queue:
         if isinstance(item, Pod):

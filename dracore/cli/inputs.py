@@ -87,6 +87,19 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
+def release_of(world: World, server_version: str | None) -> str:
+    """Whose gates and CEL count: what was asked for, else the cluster's version, else the newest."""
+    from dracore.allocate.features import RELEASES
+
+    if server_version is not None:
+        return server_version
+    for release in world.release:
+        if release in RELEASES:
+            return release
+        click.echo(f"dracore: note: Kubernetes {release} is not known; as {RELEASES[-1]}", err=True)
+    return RELEASES[-1]
+
+
 def features(server_version: str, gates: Sequence[str]) -> Features:
     """The features of a release with some gates set otherwise, as ``Name=true,Other=false``.
 
@@ -99,7 +112,7 @@ def features(server_version: str, gates: Sequence[str]) -> Features:
     wanted = gates_of(gates)
     found = Features.of(server_version, wanted)
     for doubt in doubts(server_version, wanted):
-        click.echo(f"dracore: note: {doubt} in Kubernetes {server_version}", err=True)
+        click.echo(f"dracore: note for Kubernetes {server_version}: {doubt}", err=True)
     return found
 
 
@@ -159,6 +172,9 @@ def _from_cluster(world: World, kubeconfig: str, pod: tuple[str, str] | None) ->
     client = KubeClient.connect(Path(kubeconfig) if kubeconfig else None)
     source = Source("the cluster", "")
     try:
+        found = client.server_version()
+        # A vendor's minor version may end in a sign: 37+.
+        world.release = [f"{found.get('major')}.{str(found.get('minor')).rstrip('+')}"]
         for path, (version, kind) in KINDS.items():
             for item in client.list(path):
                 world.add(Object({"apiVersion": version, "kind": kind, **item}, source, 1))
@@ -171,7 +187,13 @@ def _from_cluster(world: World, kubeconfig: str, pod: tuple[str, str] | None) ->
                 world.add(Object({"apiVersion": version, "kind": "DeviceTaintRule", **item}, source, 1))
             break
         if pod is not None and pod[0].startswith("pod"):
-            item = client.get(f"/api/v1/namespaces/{pod[1]}/pods/{pod[0].partition('/')[2]}")
+            name = pod[0].partition("/")[2]
+            try:
+                item = client.get(f"/api/v1/namespaces/{pod[1]}/pods/{name}")
+            except NotFound:
+                raise ConfigError(
+                    f"there is no pod {name} in namespace {pod[1]}", fix="see -n NAMESPACE"
+                ) from None
             world.add(Object({**item, "apiVersion": "v1", "kind": "Pod"}, source, 1))
     finally:
         client.close()

@@ -28,7 +28,7 @@ WRONG_INPUT = 2
 @click.option("--slices", help="ResourceSlices and whatever else a cluster has.")
 @click.option("--kubeconfig", help="A cluster whose slices, classes, nodes and claims there are.")
 @click.option("--node", default="", help="The one node to look at; default: the first by name that fits.")
-@click.option("--server-version", default="1.37", show_default=True, help="Whose gates and CEL count.")
+@click.option("--server-version", help="Whose gates and CEL count; default: the cluster's, else 1.37.")
 @click.option("--gates", multiple=True, help="Feature gates that are otherwise: Name=true,Other=false.")
 @click.option("--each", is_flag=True, help="Every file is a case of its own: one JSON object a line.")
 @click.option("-o", "--output", type=click.Choice(["json", "table"]), default="table", show_default=True)
@@ -38,7 +38,7 @@ def command(
     slices: str | None,
     kubeconfig: str | None,
     node: str,
-    server_version: str,
+    server_version: str | None,
     gates: tuple[str, ...],
     each: bool,
     output: Literal["json", "table"],
@@ -47,13 +47,15 @@ def command(
 
     Files may hold Nodes, DeviceClasses, ResourceSlices, DeviceTaintRules, Pods, ResourceClaims and
     templates, as YAML or JSON; they win over what --slices, --config and --kubeconfig give. Claims that are
-    allocated already are in use. Exit status 0 whatever is allocated, 2 where the input is wrong.
+    allocated already are in use. A pod goes where its nodeName, node selector, required node affinity and
+    tolerations let it; CPU, memory, volumes and other pods are not looked at. Exit status 0 whatever is allocated, 2 where the input is wrong.
     """
-    from dracore.cli.inputs import base, features, read
+    from dracore.cli.inputs import base, features, read, release_of
 
     try:
-        wanted = features(server_version, gates)
         ground = base(configs, slices, kubeconfig)
+        release = release_of(ground, server_version)
+        wanted = features(release, gates)
     except DracoreError as error:
         _fail(error, output if not each else "json")
         sys.exit(WRONG_INPUT)
@@ -64,7 +66,7 @@ def command(
             world = ground.copy()
             for file in case:
                 world.read(read(file))
-            outcomes, left = _run(world, wanted, node, server_version)
+            outcomes, left = _run(world, wanted, node, release)
         except DracoreError as error:
             failed = True
             _fail(error, output if not each else "json")
@@ -109,5 +111,6 @@ def _table(outcomes: list[Outcome], left: list[Any]) -> None:
             claim = ""
     print_table([*map(Column, ("CLAIM", "NODE", "REQUEST")), Column("DEVICE OR REASON", wrap=True)], rows)
     click.echo(
-        f"\n{len(left)} devices are left: " + (", ".join(item["device"] for item in left[:20]) or "none")
+        f"\n{len(left)} {'device is' if len(left) == 1 else 'devices are'} left: "
+        + (", ".join(item["device"] for item in left[:20]) or "none")
     )

@@ -162,6 +162,115 @@ def test_a_configuration_is_a_cluster_of_one_node() -> None:
     assert found["left"] == []
 
 
+PARTITIONS = """
+kind: ResourceSlice
+apiVersion: resource.k8s.io/v1
+metadata: {name: totals}
+spec:
+  driver: gpu.example.com
+  nodeName: node-1
+  pool: {name: parts, generation: 1, resourceSliceCount: 2}
+  sharedCounters: [{name: gpu, counters: {memory: {value: 8Gi}}}]
+---
+kind: ResourceSlice
+apiVersion: resource.k8s.io/v1
+metadata: {name: parts}
+spec:
+  driver: gpu.example.com
+  nodeName: node-1
+  pool: {name: parts, generation: 1, resourceSliceCount: 2}
+  devices:
+  - {name: half, consumesCounters: [{counterSet: gpu, counters: {memory: {value: 4Gi}}}]}
+"""
+
+
+def test_partitions_are_not_left_where_their_gate_is_off(tmp_path: Path) -> None:
+    def left(*options: str) -> list[str]:
+        result = run("simulate", "-o", "json", *options, files=(PARTITIONS,), folder=tmp_path)
+        return [item["device"] for item in answer(result)["left"]]
+
+    assert left() == ["gpu-0", "gpu-1", "gpu-2", "half"]
+    assert left("--gates", "DRAPartitionableDevices=false") == ["gpu-0", "gpu-1", "gpu-2"]
+
+
+@pytest.mark.parametrize(("release", "compiles"), [("1.34", False), ("1.36", True), ("v1.37.2", True)])
+def test_the_release_decides_which_functions_there_are(release: str, compiles: bool, tmp_path: Path) -> None:
+    text = claim("a", "device.attributes['gpu.example.com'].?model.orValue('').includes('B')")
+    found = answer(run("simulate", "-o", "json", "--server-version", release, files=(text,), folder=tmp_path))
+    (one,) = found["claims"]
+    assert one["allocated"] == compiles
+    assert compiles or "CEL compile error" in one["reason"]
+    assert not compiles or one["results"][0]["device"] == "gpu-1"
+
+
+@pytest.mark.parametrize(
+    ("release", "gate", "says"),
+    [
+        ("1.37", "DRAAdminAccess=false", "DRAAdminAccess is locked on since 1.36"),
+        ("1.35", "DRAAdminAccess=false", ""),
+        ("1.36", "DRADerivedAttributes=true", "DRADerivedAttributes came with 1.37"),
+        (
+            "1.36",
+            "DRADeviceTaints=false,DRADeviceTaintRules=true",
+            "DRADeviceTaintRules needs DRADeviceTaints",
+        ),
+        ("1.37", "DRASchedulerFilterTimeout=false", "DRASchedulerFilterTimeout changes nothing here"),
+    ],
+    ids=range(5),
+)
+def test_gates_that_no_server_has_are_told_of(release: str, gate: str, says: str, tmp_path: Path) -> None:
+    options = ("--server-version", release, "--gates", gate)
+    result = run("simulate", "-o", "json", *options, files=(claim("a"),), folder=tmp_path)
+    assert answer(result)["claims"][0]["allocated"]
+    assert says in result.stderr if says else not result.stderr
+
+
+def test_a_pod_stays_off_a_node_whose_taint_it_does_not_tolerate(tmp_path: Path) -> None:
+    taint = {"key": "dedicated", "value": "infra", "effect": "NoSchedule"}
+    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-1"}, "spec": {"taints": [taint]}}
+    pod: dict[str, Any] = {
+        "kind": "Pod",
+        "apiVersion": "v1",
+        "metadata": {"name": "p", "namespace": "ns"},
+        "spec": {"resourceClaims": [{"name": "g", "resourceClaimName": "a"}]},
+    }
+
+    def allocated(**spec: Any) -> tuple[bool, str]:
+        items = [node, {**pod, "spec": {**pod["spec"], **spec}}, json.loads(claim("a"))]
+        content = json.dumps({"kind": "List", "apiVersion": "v1", "items": items})
+        (found,) = answer(run("simulate", "-o", "json", files=(content,), folder=tmp_path))["claims"]
+        return found["allocated"], found["reason"] or ""
+
+    assert allocated() == (
+        False,
+        "no node is open to the pod (node-1: it is tainted dedicated=infra:NoSchedule,"
+        " which the pod does not tolerate)",
+    )
+    assert allocated(tolerations=[{"key": "dedicated", "operator": "Exists"}])[0]
+    assert not allocated(tolerations=[{"key": "dedicated", "value": "other"}])[0]
+    taint["effect"] = "PreferNoSchedule"
+    assert allocated()[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("kind: Pod\nkind: Node\n", "file-0.yaml: line 2: 'kind' stands twice in one object"),
+        ('{"kind": "Pod",\n"kind": "Node"}', "file-0.yaml: document 1, line 2: 'kind' stands twice"),
+        (claim("a", count=-1), "spec.devices.requests[0].exactly.count is less than one"),
+        (claim("a", count=10**30), "count is beyond 64 bits"),
+        (claim("a").replace('"a"', '"' + "a" * 10_000 + '"').replace("exactly", "x"), "aaa: spec.devices"),
+    ],
+    ids=range(5),
+)
+def test_a_fault_is_told_with_its_place_and_in_few_words(text: str, says: str, tmp_path: Path) -> None:
+    result = run("simulate", "-o", "json", files=(text,), folder=tmp_path)
+    assert result.exit_code == 2
+    told = json.loads(result.stdout)["error"]
+    assert says in told
+    assert len(told) < 500
+
+
 # --------------------------------------------------------------------------------- explain
 
 
@@ -268,6 +377,109 @@ def test_lint(text: str, severity: str, says: str, tmp_path: Path) -> None:
     assert [kind for message, kind in found.items() if says in message] == [severity], found
 
 
+NVIDIA = """
+apiVersion: resource.k8s.io/v1
+kind: ResourceClaimTemplate
+metadata: {name: two-parts}
+spec:
+  spec:
+    devices:
+      requests:
+      - name: gpu
+        exactly: {deviceClassName: gpu.nvidia.com}
+      - name: large
+        exactly:
+          deviceClassName: gpu.nvidia.com
+          selectors:
+          - cel:
+              expression: |-
+                device.attributes['gpu.nvidia.com'].productName.lowerAscii().matches('^.*h100.*$') &&
+                device.capacity['gpu.nvidia.com'].memory.compareTo(quantity('40Gi')) >= 0
+      constraints:
+      - requests: [gpu, large]
+        matchAttribute: resource.kubernetes.io/numaNode
+      config:
+      - requests: [gpu]
+        opaque:
+          driver: gpu.nvidia.com
+          parameters:
+            apiVersion: resource.nvidia.com/v1beta1
+            kind: GpuConfig
+            sharing: {strategy: TimeSlicing, timeSlicingConfig: {interval: Long}}
+"""
+
+
+def test_lint_raises_no_false_alarm_on_the_usual_claims(tmp_path: Path) -> None:
+    config = Path(__file__).resolve().parents[2] / "examples" / "nodes" / "dgx-h100.yaml"
+    file = tmp_path / "claims.yaml"
+    file.write_text(NVIDIA)
+    result = CliRunner().invoke(app, ["lint", "--config", str(config), "-f", str(file)])
+    assert result.exit_code == 0
+    assert result.stdout == "0 errors, 0 warnings\n"
+    # Without the class it is unknown which devices the selector meets.
+    alone = CliRunner().invoke(app, ["lint", "-f", str(file)])
+    assert alone.exit_code == 0
+    assert "unless class gpu.nvidia.com keeps such devices out" in alone.stdout
+    assert "0 errors, 1 warnings" in alone.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "more", "says"),
+    [
+        (
+            ("--server-version", "1.35"),
+            {"tolerations": [{"operator": "Exists"}]},
+            "DRADeviceTaints, which is off",
+        ),
+        (
+            ("--server-version", "1.35"),
+            {"capacity": {"requests": {"m": "1"}}},
+            "DRAConsumableCapacity, which is",
+        ),
+        (("--gates", "DRAAdminAccess=false"), {"adminAccess": True}, "DRAAdminAccess, which is off"),
+        ((), {"adminAccess": True}, ""),
+        (("--server-version", "1.37"), {"tolerations": [{"operator": "Exists"}]}, ""),
+    ],
+    ids=range(5),
+)
+def test_lint_knows_what_a_server_drops(
+    options: tuple[str, ...], more: dict[str, Any], says: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "claim.json"
+    file.write_text(claim("a", **more))
+    result = CliRunner().invoke(app, ["lint", "-f", str(file), *options])
+    assert result.exit_code == bool(says)
+    assert says in result.stdout if says else "0 errors" in result.stdout
+
+
+def test_lint_takes_selectors_as_new_ones_where_a_version_is_given(tmp_path: Path) -> None:
+    file = tmp_path / "claim.json"
+    file.write_text(claim("a", "device.attributes['gpu.example.com'].model.includes('B')"))
+    stored = CliRunner().invoke(app, ["lint", "-f", str(file)])
+    new = CliRunner().invoke(app, ["lint", "-f", str(file), "--server-version", "1.36"])
+    assert (stored.exit_code, new.exit_code) == (0, 1)
+    assert "undeclared reference to 'includes'" in new.stdout
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("allocationMode", "Some"), "Some is neither ExactCount nor All"),
+        (("allocationMode", "All", "count", 2), "is not allowed with allocationMode All"),
+        (("deviceClassName", ""), "is required"),
+    ],
+    ids=range(3),
+)
+def test_lint_knows_what_the_api_refuses(change: tuple[Any, ...], says: str, tmp_path: Path) -> None:
+    more = dict(zip(change[::2], change[1::2], strict=True))
+    assert says in findings(tmp_path, claim("a", **more))
+
+
+def test_lint_says_what_a_selector_may_cost(tmp_path: Path) -> None:
+    costly = "[1,2,3,4,5,6,7,8,9,10].all(a, " * 7 + "true" + ")" * 7
+    assert any("the API server admits 1,000,000" in text for text in findings(tmp_path, claim("a", costly)))
+
+
 def test_lint_goes_on_after_a_fault(tmp_path: Path) -> None:
     found = findings(tmp_path, claim("a").replace("exactly", "exactli"), claim("b", count=40))
     assert len(found) == 2
@@ -303,7 +515,7 @@ def test_a_pod_of_a_cluster_is_explained(embedded_api: EmbeddedAPI, tmp_path: Pa
 
     missing = runner.invoke(app, ["explain", "pod/q", "--kubeconfig", kubeconfig])
     assert missing.exit_code == 2
-    assert "pods" in missing.stderr
+    assert "there is no pod q in namespace default; see -n NAMESPACE" in missing.stderr
 
     found = answer(
         runner.invoke(app, ["simulate", "--kubeconfig", kubeconfig, "-f", "-", "-o", "json"], input="")
