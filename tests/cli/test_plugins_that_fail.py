@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -92,3 +93,13 @@ def test_a_plugin_that_fails_leaves_the_others_devices(dracore: Any, install: In
     assert done.returncode == 1, "another driver's answer does not hide it"
     assert "gpu.nvidia.com: no device is offered" in done.stderr
     assert "gpu.nvidia.com: plugin nvidia_gpu: driver root" in done.stderr
+
+
+def test_a_device_that_breaks_a_limit_is_left_out_and_named(dracore: Any, install: Install) -> None:
+    code = GOOD.replace('[Device("a")]', '[Device("a"), Device("b", attributes={"x": "y" * 65})]')
+    done = dracore("slices", "--config", "node.yaml", "-o", "json", env=install("toys", code))
+    assert done.returncode == 0
+    (item,) = json.loads(done.stdout)["items"]
+    assert [device["name"] for device in item["spec"]["devices"]] == ["a"]
+    assert done.stderr.startswith("dracore: device n/b: ")
+    assert "left out until that is mended" in done.stderr
