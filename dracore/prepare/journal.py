@@ -185,6 +185,12 @@ class Journal:
                     self._cannot_go_on(error, "JournalDisplaced")
         return self.problem
 
+    def unswept(self) -> None:
+        """Things were found on the node that this journal does not know; remembered until :meth:`swept`."""
+        if not self.read(lambda tx: tx.meta("unswept")):
+            self.write("meta.unswept", lambda tx: tx.set_meta("unswept", 1))
+        self.fresh = True
+
     def swept(self) -> None:
         """Nothing is on the node any more that this journal does not know."""
         if self.fresh:

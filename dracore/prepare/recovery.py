@@ -110,22 +110,23 @@ def recover(kit: Kit, effects: Effects) -> Recovered:
 def _say_unknown(kit: Kit, done: Recovered) -> None:
     """What lies on the node and is not in a journal that was lost, or could be read in part only."""
     journal = kit.journal
-    if not journal.lost and not journal.salvaged:
-        return
     found = [f"CDI file {name}" for name in kit.cdi.orphans(lambda: kit.journal.read(records.uids))]
     found += [f"{sort}/{name}" for sort, names in _strays(kit).items() for name in names]
     shown = ", ".join(found[:SHOWN]) + (f" and {len(found) - SHOWN} more" if len(found) > SHOWN else "")
+    if not found and not journal.lost and not journal.salvaged:
+        return  # a first start
+    journal.unswept()
     if journal.salvaged:
         done.unknown.append(journal.salvaged.summary())
         if found:
             done.unknown.append(f"not in what could be read of the journal, and on the node: {shown}")
     else:
         done.unknown.append(
-            "the journal that was made here is gone, so nobody knows what to undo on this node; "
+            "the journal that was here is gone, so nobody knows what to undo on this node; "
             + (f"found of its claims and effects: {shown}" if found else "no files of its claims were found")
         )
         kit.reports.count("journal_lost_total")
-    if found or journal.lost:
+    if found or not journal.salvaged:
         kit.reports.event("JournalLost", done.unknown[-1])
 
 

@@ -229,18 +229,23 @@ def test_folders_of_claims_outlive_a_lost_journal_until_no_pod_uses_them(tmp_pat
     engine.close()
 
 
-def test_what_is_not_swept_yet_is_remembered_over_a_restart(tmp_path):
+@pytest.mark.parametrize("removed", ["the journal", "the folder"])
+def test_what_is_not_swept_yet_is_said_and_remembered_over_a_restart(tmp_path, removed):
     """Else the next start would remove the files of running containers."""
     world = World(tmp_path)
     engine = world.engine()
     engine.prepare(world.claim(UIDS[0], "dev-0"), Call())
     engine.close()
+    if removed == "the folder":
+        shutil.rmtree(world.plugin_folder)  # not even that there was a journal is known
     for path in world.plugin_folder.glob("journal.db*"):
         path.unlink()
-    for _ in range(2):
+    for start in range(3):
         engine = world.engine()
         engine.recover()
         assert world.cdi_files()
+        assert [reason for reason, _ in world.reports.events] == ["JournalLost"] * (start + 1)
+        assert UIDS[0] in world.reports.events[-1][1]
         engine.close()
 
 
