@@ -14,7 +14,10 @@ from dracore.prepare.transaction import Tx, decode, encode
 EffectState: TypeAlias = Literal["intent", "applied", "reverting"]
 """``intent``: about to be applied, or half applied. ``reverting``: to be reverted, perhaps half done."""
 
-_EFFECT = "key, kind, params, before, outcome, state, seq, distribution, may_defer, error, drift, since"
+_EFFECT = (
+    "key, kind, params, before, outcome, state, seq, distribution, may_defer, error, drift, since, "
+    "reboot, boot"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,8 @@ class Held:
     :param error: why its last revert failed.
     :param drift: how the node differs from it, as the last probe saw.
     """
+    :param reboot: what a reboot does to it (:data:`~dracore.model.effect.AtReboot`).
+    :param boot: the boot in which it was made, or seen last after a reboot.
 
     key: str
     kind: str
@@ -40,6 +45,8 @@ class Held:
     drift: str
     since: float
 
+    reboot: str = ""
+    boot: str = ""
 
 def get(tx: Tx, key: str) -> Held | None:
     row = tx.row(f"SELECT {_EFFECT} FROM effects WHERE key = ?", (key,))  # noqa: S608
@@ -106,14 +113,17 @@ def intend(
     distribution: str,
     deferrable: bool,
     holder: str,
+    reboot: str,
+    boot: str,
 ) -> None:
     """The intent to apply an effect, with what stands there now. `before` is JSON text."""
     number = tx.number()
     text = encode(params)
     whole = checksum(key, kind, text, before)
     tx.execute(
-        f"INSERT INTO effects ({_EFFECT}, sum) VALUES (?, ?, ?, ?, NULL, 'intent', ?, ?, ?, '', '', ?, ?)",  # noqa: S608
-        (key, kind, text, before, number, distribution, int(deferrable), tx.now(), whole),
+        f"INSERT INTO effects ({_EFFECT}, sum)"  # noqa: S608
+        " VALUES (?, ?, ?, ?, NULL, 'intent', ?, ?, ?, '', '', ?, ?, ?, ?)",
+        (key, kind, text, before, number, distribution, int(deferrable), tx.now(), reboot, boot, whole),
     )
     tx.execute("INSERT INTO holders (key, holder, seq) VALUES (?, ?, ?)", (key, holder, number))
 
@@ -147,6 +157,11 @@ def drifted(tx: Tx, key: str, drift: str) -> None:
 
 def forget(tx: Tx, key: str) -> None:
     """The effect is not on the node any more; nobody holds it."""
+def seen_in(tx: Tx, key: str, boot: str) -> None:
+    """What the reboot before `boot` did to an effect is settled."""
+    tx.execute("UPDATE effects SET boot = ? WHERE key = ?", (boot, key))
+
+
     tx.execute("DELETE FROM holders WHERE key = ?", (key,))
     tx.execute("DELETE FROM effects WHERE key = ?", (key,))
 
@@ -178,7 +193,8 @@ def is_whole(key: Any, kind: Any, params: Any, before: Any, outcome: Any, known:
 
 
 def _held(row: Sequence[Any]) -> Held:
-    key, kind, params, before, outcome, state, seq, distribution, deferrable, error, drift, since = row
+    key, kind, params, before, outcome, state, seq, distribution, deferrable, *rest = row
+    error, drift, since, reboot, boot = rest
     return Held(
         key,
         kind,
@@ -193,3 +209,5 @@ def _held(row: Sequence[Any]) -> Held:
         drift or "",
         since,
     )
+        reboot or "",
+        boot or "",

@@ -41,46 +41,71 @@ def time_left() -> float:
     return TIME
 
 
+@dataclass
+class _Changed:
+    """What a reboot or a damaged journal changes in the journal."""
+
+    why: str = ""
+    rebooted: bool = False
+    gone: list[str] = field(default_factory=list)
+    """Effects that did not survive."""
+    doubtful: list[str] = field(default_factory=list)
+    """Effects to be looked at before they count."""
+    seen: dict[str, str] = field(default_factory=dict)
+    """The boot up to which it is settled what became of an effect."""
+    known: bool = False
+    """The journal says all of it already."""
+
+
 def after_start(kit: Kit) -> None:
     """First of all, before any plugin holds anything: what a reboot or a damaged journal changes in it.
 
-    Effects that do not survive a reboot are forgotten, those that may are looked at before they count.
+    Effects that do not survive a reboot are forgotten, those that may are looked at before they count. Each
+    row says which it is and in which boot it was made, since its plugin may not be installed now.
     Prepared claims become waiting: their next prepare runs the hooks again under the same CDI ids, and
     unprepare or the reconciler releases them.
     """
-    boot, salvaged = kit.journal.read(lambda tx: (tx.meta("boot"), tx.meta("salvaged")))
-    if boot == kit.boot_id and not salvaged:
+    if kit.journal.read(lambda tx: _changed(kit, tx)).known:
         return
-    found = kit.journal.read(holdings.every)
-    gone: list[str] = []
-    doubtful: list[str] = []
-    rebooted = boot is not None and boot != kit.boot_id
-    for held in found:
-        cls = kit.hooks.effect_type(kit.driver, held.kind)
-        if rebooted and cls is not None and cls.reboot == "gone":
-            gone.append(held.key)
-        elif held.state == "applied" and cls is not None and (salvaged or cls.reboot == "probe"):
-            doubtful.append(held.key)
 
     def work(tx: Tx) -> None:
-        if tx.meta("boot") != boot:
-            return  # another instance has just done it
-        why = "the node was rebooted" if rebooted else "the journal was damaged"
-        for key in gone:
+        now = _changed(kit, tx)  # again: another instance may just have done it
+        for key in now.gone:
             for holder in holdings.holders(tx, key):
-                tx.note(holder, "gone", why, key=key)
+                tx.note(holder, "gone", now.why, key=key)
             holdings.forget(tx, key)
-        for key in doubtful:
-            holdings.drifted(tx, key, f"not looked at since {why}")
-        if rebooted:
-            for record in records.every(tx):
-                if record.state == "prepared":
-                    records.move(tx, record.ref.uid, "waiting", awaited=f"its next prepare: {why}")
-                    tx.note(record.ref.uid, "waiting", why)
+        for key in now.doubtful:
+            holdings.drifted(tx, key, f"not looked at since {now.why}")
+        for key, boot in now.seen.items():
+            holdings.seen_in(tx, key, boot)
+        for record in records.every(tx) if now.rebooted else ():
+            if record.state == "prepared":
+                records.move(tx, record.ref.uid, "waiting", awaited=f"its next prepare: {now.why}")
+                tx.note(record.ref.uid, "waiting", now.why)
         tx.set_meta("boot", kit.boot_id)
         tx.execute("DELETE FROM meta WHERE name = 'salvaged'")
 
     kit.journal.write("meta.boot", work)
+
+
+def _changed(kit: Kit, tx: Tx) -> _Changed:
+    last, salvaged = tx.meta("boot"), bool(tx.meta("salvaged"))
+    changed = _Changed(rebooted=last is not None and last != kit.boot_id)
+    changed.why = "the journal was damaged" if salvaged and not changed.rebooted else "the node was rebooted"
+    for held in holdings.every(tx):
+        made = held.boot or last or kit.boot_id
+        cls = kit.hooks.effect_type(kit.driver, held.kind)
+        at_reboot = held.reboot or (cls.reboot if cls else "")  # an older version's row does not say
+        if made != kit.boot_id:
+            if at_reboot == "gone":
+                changed.gone.append(held.key)
+                continue
+            # One of which nothing is known stays in its boot, until a start that has its plugin.
+            changed.seen[held.key] = kit.boot_id if at_reboot else made
+        if held.state == "applied" and (salvaged or (made != kit.boot_id and at_reboot != "stays")):
+            changed.doubtful.append(held.key)
+    changed.known = last == kit.boot_id and not (salvaged or changed.gone or changed.doubtful)
+    return changed
 
 
 def recover(kit: Kit, effects: Effects) -> Recovered:

@@ -11,7 +11,7 @@ import sqlite3
 from dracore.errors import JournalError, JournalTooNew
 
 MAJOR = 1
-MINOR = 1
+MINOR = 2
 APPLICATION_ID = 0x64726131
 """Marks the file as a journal (``dra1``), so that no other SQLite file is taken for one."""
 
@@ -66,6 +66,16 @@ STEPS: tuple[tuple[str, ...], ...] = (
     ),
     # A checksum: SQLite has none, and an effect is undone by what its row says. Empty: an older version's.
     ("ALTER TABLE effects ADD COLUMN sum INTEGER",),
+    (
+        # What a reboot does to an effect, and the boot in which it was made or seen: a start must be able to
+        # tell where its plugin is not installed. Empty: an older version's.
+        "ALTER TABLE effects ADD COLUMN reboot TEXT",
+        "ALTER TABLE effects ADD COLUMN boot TEXT",
+        # Of a claim that waits: the boot in which it was prepared, so that containers may run with it, and
+        # the drift that it is to be repaired of.
+        "ALTER TABLE claims ADD COLUMN ran TEXT",
+        "ALTER TABLE claims ADD COLUMN repair TEXT",
+    ),
 )
 
 

@@ -40,6 +40,9 @@ class Process:
         else:
             self.child.send_signal(how)
         self.child.wait(30)
+        self.close()
+
+    def close(self):
         for pipe in (self.child.stdin, self.child.stdout):
             pipe.close()
 
@@ -56,6 +59,7 @@ def start(tmp_path):
     for process in processes:
         if process.child.poll() is None:
             process.end(signal.SIGKILL)
+        process.close()
 
 
 @pytest.mark.parametrize("end", [None, signal.SIGKILL], ids=["ends", "is killed"])

@@ -56,6 +56,8 @@ class Applying:
                 before=before_text,
                 distribution=distribution,
                 deferrable=effect.deferrable,
+                reboot=effect.reboot,
+                boot=self._kit.boot_id,
                 holder=holder.name,
             )
             tx.note(holder.name, "apply", text_of(effect), kind=kind, key=key)
