@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test check prove cluster-test bench requirements proto
+.PHONY: help demo test check prove cluster-test bench fuzz requirements proto
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
@@ -51,6 +51,15 @@ cluster-test: $(STAMP) ## pods with devices on a real Kubernetes 1.37 (root; bui
 
 bench: $(STAMP) ## the driver beside a floor, ratios as JSON (builds etcd and kube-apiserver once)
 	@$(BIN)/python -m bench
+
+SECONDS_EACH ?= 600
+fuzz: $(STAMP) ## atheris on the parsers of selectors, SECONDS_EACH=600 for each of the seven
+	@tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT && mkdir -p .fuzz && $(PYTHON) -m venv "$$tools" \
+	  && "$$tools/bin/pip" --quiet --disable-pip-version-check install atheris google-re2 pyyaml \
+	  && $(BIN)/python tests/fuzz/corpus.py "$$tools/corpus" \
+	  && for target in expression quantity semver format time address regex; do \
+	    PYTHONPATH=. "$$tools/bin/python" tests/fuzz/coverage.py $$target $(SECONDS_EACH) "$$tools/corpus/$$target" \
+	      2>"$$tools/log" || { tail -n 40 "$$tools/log"; exit 1; }; tail -n 1 "$$tools/log"; done
 
 requirements: ## pin the versions anew (needs uv)
 	@uv pip compile --quiet --universal --no-emit-index-url --generate-hashes --python-version 3.11 --no-header \

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,6 +64,13 @@ class Program:
             raise
         return value, frame[COST]
 
+    def run_on(self, device: Mapping[str, Any]) -> tuple[Any, int]:
+        """As :meth:`evaluate`, on a stack of its own where it needs one."""
+        try:
+            return apart(lambda: self.evaluate(device)) if self.deep else self.evaluate(device)
+        except RecursionError:
+            raise Fault(TOO_DEEP) from None
+
     def libraries(self) -> dict[str, tuple[int, int]]:
         """The libraries beyond the standard that the expression uses, and since when Kubernetes has them."""
         from dracore.selectors.environment import since
@@ -85,9 +92,14 @@ class Spent(Fault):
         self.cost = cost
 
 
-def build(text: str, environment: Environment) -> Program:
+Refusal = Callable[[Type], "str | None"]
+"""Why the type of a whole expression is not taken; None where it is."""
+
+
+def build(text: str, environment: Environment, refuse: Refusal | None = None) -> Program:
     """Compiles an expression for an environment.
 
+    :param refuse: by default only what may be a bool is taken.
     :raises CompileError: in the API server's words.
     """
     try:
@@ -98,12 +110,14 @@ def build(text: str, environment: Environment) -> Program:
     if size > EXPRESSION_LIMIT:
         raise CompileError(text[:400], f"longer than {EXPRESSION_LIMIT} bytes, the API's limit")
     try:
-        return apart(lambda: _build(text, environment)) if _looks_deep(text) else _build(text, environment)
+        if _looks_deep(text):
+            return apart(lambda: _build(text, environment, refuse))
+        return _build(text, environment, refuse)
     except RecursionError:
         raise CompileError(text, TOO_DEEP) from None
 
 
-def _build(text: str, environment: Environment) -> Program:
+def _build(text: str, environment: Environment, refuse: Refusal | None) -> Program:
     issues = Issues(text)
     tree, macros = parse(text, environment.macros)
     check(tree, environment, issues)
@@ -111,8 +125,9 @@ def _build(text: str, environment: Environment) -> Program:
         validate(tree, issues)
     if issues:
         raise CompileError(text, f"compilation failed: {issues.render()}", issues.sorted())
-    if tree.type not in (types.BOOL, environment.attribute):
-        raise CompileError(text, f"must evaluate to bool or the unknown type, not {tree.type.declared()}")
+    refused_type = refuse(tree.type) if refuse is not None else _no_answer(tree.type, environment)
+    if refused_type is not None:
+        raise CompileError(text, refused_type)
     try:
         run, size = plan(tree, environment)
     except Crash as crash:
@@ -120,6 +135,12 @@ def _build(text: str, environment: Environment) -> Program:
     except Fault as fault:
         raise CompileError(text, f"program instantiation failed: {fault.message}") from None
     return Program(text, tree.type, tree, environment, frozenset(macros), run, size, _looks_deep(text))
+
+
+def _no_answer(kind: Type, environment: Environment) -> str | None:
+    if kind in (types.BOOL, environment.attribute):
+        return None
+    return f"must evaluate to bool or the unknown type, not {kind.declared()}"
 
 
 def _looks_deep(text: str) -> bool:
@@ -132,11 +153,7 @@ def matches(program: Program, driver: str, device: Device | Mapping[str, Any]) -
 
     :raises Fault: it fails, or gives neither true nor false.
     """
-    seen = activation(driver, device)
-    try:
-        value, cost = apart(lambda: program.evaluate(seen)) if program.deep else program.evaluate(seen)
-    except RecursionError:
-        raise Fault(TOO_DEEP) from None
+    value, cost = program.run_on(activation(driver, device))
     held = value
     while held.__class__ is Optional and held.present:
         held = held.value

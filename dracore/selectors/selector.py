@@ -69,7 +69,7 @@ class Selector:
                         answers.clear()
                     answers[key] = answer
         if isinstance(answer, Fault):
-            raise self._error(answer, driver, device)
+            raise self.error(answer, driver, device)
         return answer
 
     def matches_all(self, driver: str, devices: Iterable[Device]) -> Iterator[bool | SelectorError]:
@@ -109,7 +109,8 @@ class Selector:
         except Fault as fault:
             return fault.with_traceback(None)
 
-    def _error(self, fault: Fault, driver: str, device: Device | Mapping[str, Any]) -> SelectorError:
+    def error(self, fault: Fault, driver: str, device: Device | Mapping[str, Any]) -> SelectorError:
+        """A fault in words for people: with the device, and what was perhaps meant."""
         name = device.name if isinstance(device, Device) else str(device.get("name") or "")
         fix = None
         if fault.key is not None:

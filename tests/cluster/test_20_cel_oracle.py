@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 from collections import Counter
@@ -11,12 +12,15 @@ import pytest
 from realcluster.binaries import find_go, say_nothing
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "oracle"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "fuzz"))
 
 import cel_oracle as oracle
+import mutations
 from expressions import DEVICES
 
 EXPRESSIONS = int(os.environ.get("DRACORE_ORACLE_EXPRESSIONS", "5000"))
 """Of each seed; each is asked about every device."""
+MUTATED = int(os.environ.get("DRACORE_ORACLE_MUTATED", "4000"))
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +41,40 @@ def test_generated_expressions(program: Path, seed: int) -> None:
         outcomes["refused"] += "error" in answer
         unexplained += [f"{request['expression']}\n  {what}" for what in found - set(oracle.EXPLAINED)]
     print(dict(outcomes))
+    assert not unexplained, f"{len(unexplained)} of {len(asked)}:\n" + "\n".join(unexplained[:20])
+
+
+def test_derived_attributes(program: Path) -> None:
+    """KEP-6080: what an attribute can be made of, in both environments, and how the rest is refused."""
+    texts = (Path(oracle.HERE) / "derived.txt").read_text().splitlines()
+    asked = [{"expression": text, "consumable": True, "derived": True, "devices": DEVICES} for text in texts]
+    asked = [
+        *({**request, "lists": True} for request in asked),
+        *({**request, "lists": False, "new": True, "version": "1.36"} for request in asked),
+    ]
+    assert len(asked) > 100
+    for request, answer in zip(asked, oracle.ask(program, asked), strict=True):
+        assert not oracle.differences(request, answer, oracle.own(request)), request["expression"]
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_mutated_expressions(program: Path, seed: int) -> None:
+    """What the second generator makes (tests/fuzz): cut at tokens, of any types, with the odd literals."""
+    written = [request["expression"] for request, _ in oracle.load()]
+    made = itertools.islice(mutations.Mutator(seed, written).expressions(), MUTATED)
+    asked = [
+        {"expression": text, "consumable": True, "lists": True, "devices": DEVICES}
+        for text in dict.fromkeys(made)
+        if len(text) < 2000
+    ]
+    unexplained: list[str] = []
+    outcomes: Counter[str] = Counter()
+    for request, answer in zip(asked, oracle.ask(program, asked), strict=True):
+        found = oracle.differences(request, answer, oracle.own(request))
+        outcomes.update(found & set(oracle.EXPLAINED))
+        unexplained += [f"{request['expression']}\n  {what}" for what in found - set(oracle.EXPLAINED)]
+    print(len(asked), dict(outcomes))
     assert not unexplained, f"{len(unexplained)} of {len(asked)}:\n" + "\n".join(unexplained[:20])
 
 

@@ -1,6 +1,6 @@
 """Runs the parsers of selectors on bytes that atheris makes up, guided by the code they reach.
 
-python tests/fuzz/coverage.py TARGET SECONDS [CORPUS]    a finding is written to crash-… and ends it with status 77
+python tests/fuzz/coverage.py TARGET SECONDS [CORPUS]    writes a finding to crash-… and ends with status 77
 
 Targets: expression (parser, checker, planner, evaluation), quantity, semver, format, time, address, regex.
 Whatever is not the package's own error, or takes longer than ten seconds, is a finding. atheris is no
@@ -147,6 +147,7 @@ def main() -> None:
 
     corpus = [argument for argument in sys.argv[3:] if Path(argument).is_dir()]
     options = [f"-max_total_time={seconds}", "-max_len=2000", "-timeout=60", "-rss_limit_mb=2048"]
+    options.append("-artifact_prefix=.fuzz/" if Path(".fuzz").is_dir() else "-artifact_prefix=./")
     atheris.Setup([sys.argv[0], *options, *corpus], once)
     atheris.Fuzz()
 

@@ -3,12 +3,10 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"fmt"
-	"os"
 
+	"dracore.dev/oracle/frame"
 	resourceapi "k8s.io/api/resource/v1"
 	"k8s.io/apimachinery/pkg/util/version"
 	"k8s.io/apiserver/pkg/cel/environment"
@@ -24,12 +22,13 @@ type input struct {
 	Version    string   `json:"version"` // compatibility version of new expressions, "1.36"; empty: the library's
 	Consumable bool     `json:"consumable"`
 	Lists      bool     `json:"lists"`
+	Derived    bool     `json:"derived"` // the expression of a derived attribute (KEP-6080)
 	Devices    []device `json:"devices"`
 }
 
 type device struct {
-	Driver                   string                                                     `json:"driver"`
-	AllowMultipleAllocations *bool                                                      `json:"allowMultipleAllocations"`
+	Driver                   string                                                    `json:"driver"`
+	AllowMultipleAllocations *bool                                                     `json:"allowMultipleAllocations"`
 	Attributes               map[resourceapi.QualifiedName]resourceapi.DeviceAttribute `json:"attributes"`
 	Capacity                 map[resourceapi.QualifiedName]resourceapi.DeviceCapacity  `json:"capacity"`
 }
@@ -42,30 +41,31 @@ type answer struct {
 }
 
 type match struct {
-	Match bool    `json:"match,omitempty"`
-	Error string  `json:"error,omitempty"`
-	Cost  *uint64 `json:"cost,omitempty"`
+	Match bool `json:"match,omitempty"`
+	// Value is a derived attribute, in the form of a published one.
+	Value *resourceapi.DeviceAttribute `json:"value,omitempty"`
+	Error string                       `json:"error,omitempty"`
+	Cost  *uint64                      `json:"cost,omitempty"`
 }
 
-func ask(in input) (out answer) {
-	defer func() {
-		if fault := recover(); fault != nil {
-			out = answer{Error: fmt.Sprintf("panic: %v", fault)}
-		}
-	}()
+func ask(in input) answer {
 	kind := environment.StoredExpressions
 	if in.New {
 		kind = environment.NewExpressions
 	}
 	use(in.Version)
 	features := cel.Features{EnableConsumableCapacity: in.Consumable, EnableListTypeAttributes: in.Lists}
-	result := cel.GetCompiler(features).CompileCELExpression(in.Expression, cel.Options{EnvType: &kind})
+	result := cel.GetCompiler(features).CompileCELExpression(in.Expression, cel.Options{EnvType: &kind, DerivedAttribute: in.Derived})
 	if result.Error != nil {
 		return answer{Error: result.Error.Detail, Static: result.MaxCost}
 	}
-	out = answer{Type: result.OutputType.String(), Static: result.MaxCost}
+	out := answer{Type: result.OutputType.String(), Static: result.MaxCost}
 	for _, d := range in.Devices {
-		out.Matches = append(out.Matches, evaluate(result, d))
+		if in.Derived {
+			out.Matches = append(out.Matches, derive(result, d))
+		} else {
+			out.Matches = append(out.Matches, evaluate(result, d))
+		}
 	}
 	return out
 }
@@ -78,6 +78,23 @@ func evaluate(result cel.CompilationResult, d device) (out match) {
 	}()
 	matches, details, err := result.DeviceMatches(context.Background(), cel.Device(d))
 	out.Match = matches
+	if details != nil {
+		out.Cost = details.ActualCost()
+	}
+	if err != nil {
+		out.Error = err.Error()
+	}
+	return out
+}
+
+func derive(result cel.CompilationResult, d device) (out match) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			out = match{Error: fmt.Sprintf("panic: %v", fault)}
+		}
+	}()
+	value, details, err := result.EvaluateDerivedAttribute(context.Background(), cel.Device(d))
+	out.Value = value
 	if details != nil {
 		out.Cost = details.ActualCost()
 	}
@@ -116,25 +133,5 @@ func use(text string) {
 }
 
 func main() {
-	lines := bufio.NewScanner(os.Stdin)
-	lines.Buffer(make([]byte, 1<<20), 64<<20)
-	out := bufio.NewWriter(os.Stdout)
-	encoder := json.NewEncoder(out)
-	encoder.SetEscapeHTML(false)
-	for lines.Scan() {
-		var in input
-		var reply answer
-		if err := json.Unmarshal(lines.Bytes(), &in); err != nil {
-			reply = answer{Error: "request: " + err.Error()}
-		} else {
-			reply = ask(in)
-		}
-		if encoder.Encode(reply) != nil || out.Flush() != nil {
-			os.Exit(1)
-		}
-	}
-	if err := lines.Err(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
+	frame.Serve(ask, func(reason string) answer { return answer{Error: reason} })
 }

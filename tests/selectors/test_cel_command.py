@@ -103,7 +103,7 @@ def test_check_for_a_server_version(text: str, version: str, ok: bool) -> None:
          ["--server-version", "1.35", "--gates", "DRAConsumableCapacity=true"], True),
         ("device.attributes['a'].b.includes(1)",
          ["--gates", "DRAListTypeAttributes=true,DRAAdminAccess=true"], True),
-        ("device.attributes['a'].b.exists(x, x == 1)", ["--gates", ""], True),
+        ("device.attributes['a'].b.exists(x, x == 1)", ["--gates", ""], False),
         ("device.attributes['a'].b.exists(x, x == 1)", ["--gates", "DRAAdminAccess=true"], False),
     ],
 )  # fmt: skip

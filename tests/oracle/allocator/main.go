@@ -3,14 +3,12 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
+	"dracore.dev/oracle/frame"
 	corev1 "k8s.io/api/core/v1"
 	resourceapi "k8s.io/api/resource/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -81,12 +79,7 @@ func state(devices []held) structured.AllocatedState {
 	return out
 }
 
-func ask(in input) (out answer) {
-	defer func() {
-		if fault := recover(); fault != nil {
-			out = answer{Error: fmt.Sprintf("panic: %v", fault)}
-		}
-	}()
+func ask(in input) answer {
 	seconds := in.Seconds
 	if seconds == 0 {
 		seconds = 5
@@ -118,25 +111,5 @@ func ask(in input) (out answer) {
 }
 
 func main() {
-	lines := bufio.NewScanner(os.Stdin)
-	lines.Buffer(make([]byte, 1<<20), 256<<20)
-	out := bufio.NewWriter(os.Stdout)
-	encoder := json.NewEncoder(out)
-	encoder.SetEscapeHTML(false)
-	for lines.Scan() {
-		var in input
-		var reply answer
-		if err := json.Unmarshal(lines.Bytes(), &in); err != nil {
-			reply = answer{Error: "request: " + err.Error()}
-		} else {
-			reply = ask(in)
-		}
-		if encoder.Encode(reply) != nil || out.Flush() != nil {
-			os.Exit(1)
-		}
-	}
-	if err := lines.Err(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
+	frame.Serve(ask, func(reason string) answer { return answer{Error: reason} })
 }

@@ -12,6 +12,8 @@ from types import TracebackType
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
+SOURCES = ("main.go", "../go.mod", "../go.sum", "../frame/frame.go")
+"""One module holds both oracles, and the frame that they share."""
 
 
 class NotBuilt(RuntimeError):
@@ -23,7 +25,7 @@ def build(go: str | None = None) -> Path:
 
     :raises NotBuilt: and why.
     """
-    parts = [(HERE / name).read_bytes() for name in ("main.go", "go.mod", "go.sum")]
+    parts = [(HERE / name).read_bytes() for name in SOURCES]
     digest = hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dracore" / "oracle"
     program = home / f"allocator-{digest}"
