@@ -14,6 +14,15 @@ EVENT_LIMIT = 200
 """Longest text of an error that is meant for a pod's event, in characters."""
 
 
+def writable(text: str) -> str:
+    """`text` as it can be stored and sent.
+
+    A file name that is no UTF-8 comes from Python with lone surrogates (PEP 383), which neither SQLite nor
+    protobuf takes; they are written out (``\\udcff``).
+    """
+    return text if text.isascii() else text.encode(errors="backslashreplace").decode()
+
+
 class DracoreError(Exception):
     """What happened, where, and what to do.
 
@@ -29,8 +38,7 @@ class DracoreError(Exception):
         self.fix = fix
 
     def __str__(self) -> str:
-        text = f"{self.where}: {self.what}" if self.where else self.what
-        return f"{text}; {self.fix}" if self.fix else text
+        return writable(_joined(self.where or "", self.what, self.fix or ""))
 
     def for_event(self, namespace: str = "") -> str:
         """The error in at most :data:`EVENT_LIMIT` characters, one line, whatever it was made of.
@@ -56,7 +64,7 @@ def _joined(where: str, what: str, fix: str) -> str:
 
 
 def _line(text: str, namespace: str) -> str:
-    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    text = " ".join("".join(c if c.isprintable() else " " for c in writable(text)).split())
     if namespace:
         name = re.escape(namespace)
         text = re.sub(rf'(?: in)?(?: the)? namespaces? "?{name}"?(?![\w.-])', "", text)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dracore.cdi.check import check_edits
+from dracore.errors import CdiError, writable
 from dracore.model.edits import ContainerEdits, DeviceNode, Hook, Mount
 
 LIMIT = 256
@@ -40,7 +41,10 @@ class Known:
         places |= {("node", node.path): node for node in edits.device_nodes}
         places |= {("mount", mount.container_path): mount for mount in edits.mounts}
         shareable: list[Mount | Hook] = [*edits.mounts, *edits.hooks]
-        return cls(edits, places, frozenset(shareable), lowest_version(edits), json_text(edits_json(edits)))
+        text = json_text(edits_json(edits))
+        if writable(text) != text:
+            raise CdiError("edits with text that is no UTF-8 cannot be written", where=where)
+        return cls(edits, places, frozenset(shareable), lowest_version(edits), text)
 
 
 class Memory:

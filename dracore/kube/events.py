@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, TypeAlias
 
-from dracore.errors import KubeError, NotFound, Unreachable
+from dracore.errors import KubeError, NotFound, Unreachable, writable
 from dracore.kube.backoff import Backoff
 from dracore.kube.client import KubeClient, Object
 
@@ -235,6 +235,7 @@ class EventRecorder:
 
 
 def _bounded(note: str) -> str:
+    note = writable(note)
     data = note.encode()
     if len(data) <= NOTE_LIMIT:
         return note

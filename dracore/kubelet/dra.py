@@ -71,10 +71,7 @@ class DraService:
             answers = self._each(request, context, "prepare", self._engine.prepare)
             response = wire.NodePrepareResourcesResponse()
             for uid, (results, error) in answers.items():
-                entry = response.claims[uid]
-                entry.error = error
-                for result in results or ():
-                    _fill(entry.devices.add(), result, shares)
+                _answer(response.claims[uid], results or (), error, shares)
             return response
 
         def unprepare(request: Any, context: Any) -> Any:
@@ -172,6 +169,17 @@ class DraService:
                 _log.info(f"{method}d", name=str(ref), ms=round(seconds * 1000, 2))
             self._seam(f"reply.{method}.before", ref.uid)
             return result, error
+
+
+def _answer(entry: Any, results: Sequence[PreparedResult], error: str, shares: bool) -> None:
+    """One claim's answer; what cannot be said of it must not cost the others theirs."""
+    try:
+        entry.error = error
+        for result in results:
+            _fill(entry.devices.add(), result, shares)
+    except (TypeError, ValueError) as failure:
+        entry.Clear()
+        entry.error = DracoreError(f"its answer cannot be sent: {failure}").for_event()
 
 
 def _fill(message: Any, result: PreparedResult, shares: bool) -> None:

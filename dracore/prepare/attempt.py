@@ -6,6 +6,7 @@ needs a single commit. From its first commit to its end the attempt holds the cl
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -167,9 +168,10 @@ class Attempt:
             elif self._repair:
                 self._keep(error)
             elif self.tenure.begun or self._before is None or record.state == "preparing":
-                self.kit.journal.write(
-                    f"claim.error {uid}", lambda tx: tx.note(uid, "error", f"prepare: {error}")
-                )
+                with contextlib.suppress(Exception):  # to undo it matters more than to have said it
+                    self.kit.journal.write(
+                        f"claim.error {uid}", lambda tx: tx.note(uid, "error", f"prepare: {error}")
+                    )
                 release(self.kit, self.effects, uid, self._undo_time, "prepare failed")
         except Exception as second:  # noqa: BLE001 - the first error is the one to answer
             # The record says what is left; the reconciler, the next call and the next start go on with it.

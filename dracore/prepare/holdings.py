@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from dracore.errors import writable
 from dracore.model.device import JSON
 from dracore.prepare.transaction import Tx, decode, encode
 
@@ -147,7 +148,8 @@ def leave(tx: Tx, key: str, holder: str) -> None:
 
 def reverting(tx: Tx, key: str, error: str = "") -> None:
     tx.execute(
-        "UPDATE effects SET state = 'reverting', error = ?, since = ? WHERE key = ?", (error, tx.now(), key)
+        "UPDATE effects SET state = 'reverting', error = ?, since = ? WHERE key = ?",
+        (writable(error), tx.now(), key),
     )
 
 

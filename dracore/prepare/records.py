@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 from dracore.cdi import Spec, Specs
-from dracore.errors import DeviceBusy
+from dracore.errors import DeviceBusy, writable
 from dracore.model.answer import PreparedResult
 from dracore.model.claim import ClaimRef, Result
 from dracore.model.device import JSON, Device
@@ -221,7 +221,7 @@ def move(
     tx.execute(
         "UPDATE claims SET state = ?, awaited = ?, error = ?, since = ?, attempt = coalesce(?, attempt)"
         " WHERE uid = ?",
-        (state, awaited, error, tx.now(), attempt, uid),
+        (state, writable(awaited), writable(error), tx.now(), attempt, uid),
     )
     row = tx.row("SELECT attempt FROM claims WHERE uid = ?", (uid,))
     return int(row[0]) if row else 0

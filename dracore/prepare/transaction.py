@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
+from dracore.errors import writable
 from dracore.model.device import JSON
 from dracore.prepare.ports import Clock
 
@@ -60,7 +61,7 @@ class Tx:
         """One entry of the timeline; now and then the oldest ones make room."""
         cursor = self.execute(
             "INSERT INTO timeline (at, uid, what, kind, key, text) VALUES (?, ?, ?, ?, ?, ?)",
-            (self.now(), uid, what, kind, key, text[:TEXT_LIMIT]),
+            (self.now(), uid, what, kind, key, writable(text)[:TEXT_LIMIT]),
         )
         number = cursor.lastrowid or 0
         if number % TIMELINE_SPARE == 0:
