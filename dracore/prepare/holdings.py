@@ -29,9 +29,9 @@ class Held:
     :param distribution: the package that brings the kind, for when it is not installed any more.
     :param error: why its last revert failed.
     :param drift: how the node differs from it, as the last probe saw.
-    """
     :param reboot: what a reboot does to it (:data:`~dracore.model.effect.AtReboot`).
     :param boot: the boot in which it was made, or seen last after a reboot.
+    """
 
     key: str
     kind: str
@@ -45,9 +45,9 @@ class Held:
     error: str
     drift: str
     since: float
-
     reboot: str = ""
     boot: str = ""
+
 
 def get(tx: Tx, key: str) -> Held | None:
     row = tx.row(f"SELECT {_EFFECT} FROM effects WHERE key = ?", (key,))  # noqa: S608
@@ -113,9 +113,9 @@ def intend(
     before: str,
     distribution: str,
     deferrable: bool,
-    holder: str,
     reboot: str,
     boot: str,
+    holder: str,
 ) -> None:
     """The intent to apply an effect, with what stands there now. `before` is JSON text."""
     number = tx.number()
@@ -157,13 +157,13 @@ def drifted(tx: Tx, key: str, drift: str) -> None:
     tx.execute("UPDATE effects SET drift = ? WHERE key = ?", (drift, key))
 
 
-def forget(tx: Tx, key: str) -> None:
-    """The effect is not on the node any more; nobody holds it."""
 def seen_in(tx: Tx, key: str, boot: str) -> None:
     """What the reboot before `boot` did to an effect is settled."""
     tx.execute("UPDATE effects SET boot = ? WHERE key = ?", (boot, key))
 
 
+def forget(tx: Tx, key: str) -> None:
+    """The effect is not on the node any more; nobody holds it."""
     tx.execute("DELETE FROM holders WHERE key = ?", (key,))
     tx.execute("DELETE FROM effects WHERE key = ?", (key,))
 
@@ -210,6 +210,6 @@ def _held(row: Sequence[Any]) -> Held:
         error or "",
         drift or "",
         since,
-    )
         reboot or "",
         boot or "",
+    )
