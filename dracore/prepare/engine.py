@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from dracore.errors import DracoreError
@@ -189,14 +189,17 @@ class Engine:
         recovery.finish_dead(self.kit, self.effects, done)
         return done.failures + self.effects.drain(recovery.time_left)
 
-    def release(self, record: Record, why: str) -> bool:
-        """Releases a claim unless somebody is at it or it has moved on since `record` was read."""
+    def release(self, record: Record, why: str, *, still: Callable[[], bool] = lambda: True) -> bool:
+        """Releases a claim unless somebody is at it or it has moved on since `record` was read.
+
+        :param still: asked under the claim's lock, when no Prepare can come in between any more.
+        """
         uid = record.ref.uid
         lock = self.kit.locks.claim(uid)
         if not lock.acquire(0):
             return False
         try:
-            if self._journal.read(lambda tx: records.get(tx, uid)) != record:
+            if self._journal.read(lambda tx: records.get(tx, uid)) != record or not still():
                 return False
             release(self.kit, self.effects, uid, recovery.time_left, why)
             return True

@@ -78,7 +78,8 @@ class Reconciler:
         self._on_release = on_release
         self._timings = timings
         self._monotonic = self._kit.clock.monotonic
-        self._missing: dict[str, tuple[float, str]] = {}
+        # By uid and attempt: a claim that was prepared anew meanwhile has been wanted since.
+        self._missing: dict[tuple[str, int], float] = {}
         self._began: float | None = None
         self._unswept = self._kit.journal.fresh
         self._retry = 0.0
@@ -134,7 +135,7 @@ class Reconciler:
                             self._looking = True
                         next_look = self._monotonic() + self.look()
                 failing, said = 0.0, ""
-            except Exception as error:  # noqa: BLE001
+            except BaseException as error:  # noqa: BLE001
                 # Whatever it was, it must not end the loop that releases what nobody else will.
                 failing = self._next(failing)
                 next_look = next_drain = self._monotonic() + failing
@@ -180,7 +181,7 @@ class Reconciler:
             self._retry = self._next(self._retry)
             return self._retry
         self._retry = 0.0
-        waits = [since + self._timings.confirm - self._monotonic() for since, _ in self._missing.values()]
+        waits = [since + self._timings.confirm - self._monotonic() for since in self._missing.values()]
         if self._unswept:
             waits.append(self._began + self._timings.confirm - self._monotonic())
         # A claim that pods still use is looked at again after another 90 s.
@@ -196,20 +197,19 @@ class Reconciler:
                 return None
             if record.state not in ("prepared", "waiting"):
                 continue  # somebody is at it, or the drain is
-            uid = record.ref.uid
             try:
                 reason = self._why_unwanted(record)
             except DracoreError as error:
                 doubt = error
                 break
             if not reason:
-                self._missing.pop(uid, None)
+                self._missing.pop(_life(record), None)
                 continue
-            since, _ = self._missing.setdefault(uid, (self._monotonic(), reason))
+            since = self._missing.setdefault(_life(record), self._monotonic())
             if self._monotonic() - since >= self._timings.confirm:
                 ripe.append((record, reason))
-        uids = {record.ref.uid for record in known}
-        self._missing = {uid: seen for uid, seen in self._missing.items() if uid in uids}
+        lives = {_life(record) for record in known}
+        self._missing = {life: since for life, since in self._missing.items() if life in lives}
         sweep = (
             self._unswept
             and doubt is None
@@ -224,7 +224,7 @@ class Reconciler:
             return error
         for record, reason in ripe:
             if self._allowed():
-                self._release(record, reason, users)
+                doubt = self._release(record, reason, users) or doubt
         if sweep and self._allowed():
             self._sweep(users)
         return doubt
@@ -251,22 +251,41 @@ class Reconciler:
             return "the claim is reserved for nobody"
         return ""
 
-    def _release(self, record: Record, reason: str, users: Mapping[str, Sequence[str]]) -> None:
-        if record.ref.uid in users:
-            _log.info("claim %s: %s, but %s uses it", record.ref.uid, reason, users[record.ref.uid])
-            return
+    def _release(
+        self, record: Record, reason: str, users: Mapping[str, Sequence[str]]
+    ) -> DracoreError | None:
+        """Releases a claim that nobody wanted twice; answers what speaks for doubt."""
+        uid = record.ref.uid
+        if uid in users:
+            _log.info("claim %s: %s, but %s uses it", uid, reason, users[uid])
+            return None
+        doubt: DracoreError | None = None
+
+        def unwanted() -> bool:
+            # Under the claim's lock: a pod may have come for it since it was asked about, and its Prepare,
+            # which found everything there, has changed nothing that could be seen in the record.
+            nonlocal doubt
+            try:
+                return bool(self._why_unwanted(record)) and uid not in (
+                    self._kit.pods.users(self._kit.driver) or {}
+                )
+            except DracoreError as error:
+                doubt = error
+                return False
+
         try:
-            released = self._engine.release(record, reason)
+            released = self._engine.release(record, reason, still=unwanted)
         except DracoreError as error:
             self._kit.reports.event("ReleaseFailed", f"{reason}; {error}", claim=record.ref)
-            return
+            return None
         if released:
-            self._missing.pop(record.ref.uid, None)
+            self._missing.pop(_life(record), None)
             self._kit.reports.count("reconcile_releases_total")
             self._kit.reports.event(
                 "ClaimReleased", f"released without the kubelet: {reason}", claim=record.ref, warning=False
             )
             self._on_release()
+        return doubt
 
     def _sweep(self, users: Mapping[str, Sequence[str]]) -> None:
         """What a lost journal knew of claims, save where containers may still be started with it."""
@@ -344,3 +363,7 @@ class Reconciler:
         if repaired:
             self._report(Drift(drift.kind, drift.key, drift.holders, drift.devices, ""))
         return repaired
+
+
+def _life(record: Record) -> tuple[str, int]:
+    return record.ref.uid, record.attempt
