@@ -108,7 +108,7 @@ class Tenure:
         self._pause(what)
         pause = FIRST_POLL
         next_look = self._kit.clock.monotonic() + 1.0
-        failure: Exception | None = None
+        failure: BaseException | None = None
         while True:
             left = self._call.time_left() - WAIT_MARGIN
             if left <= 0 or self._kit.closing.is_set() or not self._call.alive():
@@ -120,7 +120,7 @@ class Tenure:
                 self._see_whether_overtaken()
             try:
                 value = predicate()
-            except Exception as error:  # noqa: BLE001 - it is raised again, under the lock
+            except BaseException as error:  # noqa: BLE001 - it is raised again, under the lock
                 failure = error
             if value or failure:
                 break

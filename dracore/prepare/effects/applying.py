@@ -9,7 +9,7 @@ from dracore.model.device import JSON
 from dracore.model.effect import Effect
 from dracore.prepare import holdings
 from dracore.prepare.effects.holder import Holder
-from dracore.prepare.effects.kinds import failed, text_of
+from dracore.prepare.effects.kinds import asked, failed, text_of
 from dracore.prepare.effects.node import EffectNode, TimeLeft
 from dracore.prepare.effects.reverting import Reverting
 from dracore.prepare.kit import Kit
@@ -35,8 +35,8 @@ class Applying:
         node = EffectNode(self._kit, key, time_left)
         try:
             self._kit.seam("effect.before.before", label)
-            before_text = encode(effect.before(node))
-            params = decode(encode(effect.params()))
+            before_text = encode(asked(effect.before, node))
+            params = decode(encode(asked(effect.params)))
             self._kit.seam("effect.before.after", label)
         except EffectRefused:
             raise
@@ -67,7 +67,7 @@ class Applying:
         outcome = None
         try:
             self._kit.seam("effect.apply.before", label)
-            outcome_text = encode(effect.apply(node, before))
+            outcome_text = encode(asked(effect.apply, node, before))
             outcome = decode(outcome_text)
             self._kit.seam("effect.apply.after", label)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from threading import current_thread, main_thread
+from typing import Any, TypeVar
 
 from dracore.errors import DracoreError, EffectConflict, EffectFailed, JournalError, PluginError
 from dracore.model.effect import Effect
@@ -10,6 +12,8 @@ from dracore.prepare import records
 from dracore.prepare.holdings import Held
 from dracore.prepare.kit import Kit
 from dracore.prepare.transaction import encode
+
+T = TypeVar("T")
 
 
 class Kinds:
@@ -42,7 +46,7 @@ class Kinds:
                 fix=f"install {held.distribution or 'the plugin that made it'} again; it need not be enabled",
             )
         try:
-            return cls.decode(held.params)
+            return asked(cls.decode, held.params)
         except Exception as error:
             raise PluginError(
                 f"effect {held.kind} does not take its own parameters of an earlier version: {said(error)}",
@@ -65,10 +69,26 @@ class Kinds:
         )
 
 
+def asked(step: Callable[..., T], *arguments: Any) -> T:
+    """What a step of an effect answers; whatever it raises is an :class:`Exception`.
+
+    SystemExit, CancelledError and the like would end the thread that asks (the reconciler's, for good), or
+    the start of the driver, again and again. Ctrl-C while it starts is the user's.
+    """
+    try:
+        return step(*arguments)
+    except Exception:
+        raise
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) and current_thread() is main_thread():
+            raise
+        raise EffectFailed(said(error)) from error
+
+
 def text_of(effect: Effect) -> str:
     """An effect for a person; one whose preview fails still has a kind and a key."""
     try:
-        return effect.preview()
+        return asked(effect.preview)
     except Exception:  # noqa: BLE001 - a bad preview must not stand in the way of the real message
         return f"{effect.kind} {effect.key}"
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dracore.errors import EffectFailed
 from dracore.model.effect import Absent, Present, Probe, Unknown
 from dracore.prepare import holdings, records
-from dracore.prepare.effects.kinds import Kinds, said
+from dracore.prepare.effects.kinds import Kinds, asked, said
 from dracore.prepare.effects.node import EffectNode, TimeLeft
 from dracore.prepare.holdings import Held
 from dracore.prepare.kit import Kit
@@ -28,7 +28,7 @@ class Probing:
         try:
             effect = self._kinds.decode(held)
             self._kit.seam("effect.probe.before", label)
-            answer = effect.probe(EffectNode(self._kit, held.key, time_left))
+            answer = asked(effect.probe, EffectNode(self._kit, held.key, time_left))
             self._kit.seam("effect.probe.after", label)
         except Exception as error:  # noqa: BLE001 - that is what Unknown is for
             return Unknown(said(error))

@@ -8,7 +8,7 @@ from dracore.errors import JournalError, PluginError
 from dracore.model.device import JSON
 from dracore.model.effect import Effect
 from dracore.prepare import holdings
-from dracore.prepare.effects.kinds import Kinds, failed
+from dracore.prepare.effects.kinds import Kinds, asked, failed
 from dracore.prepare.effects.node import EffectNode, TimeLeft, effect_dir
 from dracore.prepare.holdings import Held
 from dracore.prepare.kit import Kit
@@ -66,7 +66,7 @@ class Reverting:
     def _revert(self, effect: Effect, key: str, before: JSON, outcome: JSON, time_left: TimeLeft) -> None:
         label = f"{effect.kind} {key}"
         self._kit.seam("effect.revert.before", label)
-        effect.revert(EffectNode(self._kit, key, time_left), before, outcome)
+        asked(effect.revert, EffectNode(self._kit, key, time_left), before, outcome)
         self._kit.seam("effect.revert.after", label)
         folder = effect_dir(self._kit.folder, key)
         if folder.exists():
