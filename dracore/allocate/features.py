@@ -42,6 +42,20 @@ class Features:
     compatibility_groups: bool = False
     optional_node_operations: bool = False
 
+    @property
+    def skips_count(self) -> bool:
+        """Whether slices that skip node operations are anything special (KEP-5945).
+
+        The scheduler has several allocators and takes the plainest that has all that is switched on; only the
+        one that is taken for these gates looks at the field. An API server with the gate off drops it anyway.
+        """
+        return (
+            self.optional_node_operations
+            or self.list_attributes
+            or self.derived_attributes
+            or self.compatibility_groups
+        )
+
     @classmethod
     def of(cls, release: str = RELEASES[-1], gates: Mapping[str, bool] | None = None) -> Features:
         """The features of a release, with some gates set otherwise.

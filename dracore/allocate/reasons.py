@@ -113,7 +113,8 @@ class Judge:
     def on_node(self, offer: Offer, node: Node) -> Reason | None:
         """Whether the node is what keeps a device away."""
         device = offer.device
-        if offer.slice.skip_node_operations and NODE_OPERATIONS not in node.declared_features:
+        skips = offer.slice.skip_node_operations and self._features.skips_count
+        if skips and NODE_OPERATIONS not in node.declared_features:
             text = f"node {node.name} does not declare {NODE_OPERATIONS}"
             return Reason(device.id, Stage.FEATURES, text, f"node {node.name} declared it")
         if offer.slice.per_device and not device.reach.covers(node):
@@ -140,8 +141,8 @@ class Judge:
             missing = "DRADeviceBindingConditions"
         elif device.draws and not self._features.partitionable_devices:
             missing = "DRAPartitionableDevices"
-        elif offer.slice.skip_node_operations and not self._features.optional_node_operations:
-            missing = NODE_OPERATIONS
+        elif offer.slice.skip_node_operations and self._features.skips_count:
+            missing = "" if self._features.optional_node_operations else NODE_OPERATIONS
         if not missing:
             return None
         return Reason(

@@ -93,7 +93,7 @@ def _picked(claim: WantedClaim, index: int, pick: Pick, features: Features) -> P
         consumed={name: str(amount) for name, amount in (pick.amounts or {}).items()},
         conditions=device.conditions if features.binding_conditions else (),
         failure_conditions=device.failure_conditions if features.binding_conditions else (),
-        skip_node_operations=pick.offer.slice.skip_node_operations,
+        skip_node_operations=pick.offer.slice.skip_node_operations if features.skips_count else (),
     )
 
 

@@ -240,10 +240,10 @@ class Search:
         fitting, amounts = self._amounts(ask, offer)
         if not fitting and not must:
             return False
-        if offer.slice.skip_node_operations and not (
-            self._features.optional_node_operations and NODE_OPERATIONS in self._node.declared_features
-        ):
-            return False
+        if offer.slice.skip_node_operations and self._features.skips_count:
+            declared = NODE_OPERATIONS in self._node.declared_features
+            if not (declared and self._features.optional_node_operations):
+                return False
         if device.draws and not self._features.partitionable_devices:
             return False
         pick = Pick(ask, offer, amounts if shared else None)

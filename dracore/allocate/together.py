@@ -41,6 +41,8 @@ class Together:
     frees: tuple[str, ...] = ()
     most: Mapping[tuple[str, str], int] = field(default_factory=dict)
     """Claim and request to how many devices it can have where the rule counts."""
+    met: bool = False
+    """It could be met, were it the only one."""
     few: bool = False
     """There are too few devices: one more would do."""
     reasons: Mapping[tuple[str, str], tuple[Reason, ...]] = field(default_factory=dict)
@@ -53,6 +55,8 @@ class _Ready:
 
     free: tuple[Offer, ...]
     kept: tuple[tuple[Offer, Reason], ...]
+    lacking: tuple[Reason, ...]
+    """Devices without an attribute that a constraint compares."""
 
 
 class Joint:
@@ -92,12 +96,13 @@ class Joint:
         )
 
     def constraints(self) -> tuple[Together, ...]:
-        """Each constraint with the values that there are, whether or not it is the cause."""
-        return tuple(
+        """The constraints with the values that there are; those that could be met only where all could be."""
+        every = tuple(
             self._told(index, number)
             for index, claim in enumerate(self._claims)
             for number in range(len(claim.constraints))
         )
+        return tuple(one for one in every if not one.met) or every
 
     # --- questions ------------------------------------------------------------------------------------
 
@@ -162,7 +167,7 @@ class Joint:
         found = self._ready.get(ask)
         if found is None:
             judge = self._judges[ask.claim]
-            free, kept = [], []
+            free, kept, lacking = [], [], []
             for pool in self._allocator.pools(self._node):
                 for offer in pool.offers:
                     reason = judge.first(ask, offer, self._node)
@@ -170,7 +175,9 @@ class Joint:
                         free.append(offer)
                     elif reason.stage in (Stage.TAINTS, Stage.IN_USE, Stage.COUNTERS):
                         kept.append((offer, reason))
-            found = self._ready[ask] = _Ready(tuple(free), tuple(kept))
+                    elif reason.stage is Stage.CONSTRAINTS:
+                        lacking.append(reason)
+            found = self._ready[ask] = _Ready(tuple(free), tuple(kept), tuple(lacking))
         return found
 
     def _name(self, ask: Ask) -> str:
@@ -259,6 +266,12 @@ class Joint:
             for group in self._groups[index]
             if (covered := tuple(ask for ask in group if rule.covers(ask.name)))
         ]
+        for ask in (ask for group in groups for ask in group if ask.all_devices):
+            for reason in self._of(ask).lacking:
+                if rule.attribute in reason.text:
+                    return Together(
+                        f"{reason.device.device}, one of all for request {ask.name}: {reason.text}"
+                    )
         by_value: dict[Any, dict[Ask, list[str]]] = {}
         kept: dict[Any, list[tuple[Offer, Reason]]] = {}
         for ask in (ask for group in groups for ask in group):
@@ -315,6 +328,7 @@ class Joint:
             self._nearest(name, ordered, short, kept, groups, by_value),
             tuple(dict.fromkeys(frees)),
             most,
+            met=not min(short.values(), default=1),
             reasons=self._values(rule, groups, by_value),
         )
 
@@ -375,6 +389,7 @@ class Joint:
             f"a device with another {name} would do",
             tuple(dict.fromkeys(frees)),
             most,
+            met=len(ordered) >= sum(min(map(self._demand, group)) for group in groups),
             reasons=self._values(rule, groups, by_value),
         )
 

@@ -100,7 +100,7 @@ def test_the_numbers_of_a_funnel_agree(part: int) -> None:
 
 def test_a_constraint_that_is_blamed_is_the_one() -> None:
     blamed = 0
-    for seed in CLUSTERS:
+    for seed in (seed for seed in range(2_000) if Cluster(seed).theme == "constraints"):
         found = refused(seed)
         if found is None:
             continue

@@ -71,9 +71,8 @@ class Maker:
             "claims": [self.claim(index) for index in range(self.r.choice((1, 1, 1, 1, 2, 3)))],
             "held": self.held(slices),
             "features": features,
-            # The variant "stable" looks through pools in no certain order, and only "experimental" knows
-            # operations that are to be skipped: see the known difference in tests/cluster.
-            "variant": "experimental" if needed <= STABLE or _skips(slices) else "",
+            # The variant "stable" looks through pools in no certain order.
+            "variant": "incubating" if needed <= STABLE else "",
         }
 
     def features(self) -> JSON:
@@ -390,10 +389,6 @@ class Maker:
                         known["consumedCapacity"]["memory"] = self.r.choice(("1Gi", "2Gi", "512Mi"))
                 found.append(known)
         return found
-
-
-def _skips(slices: list[JSON]) -> bool:
-    return any("skipNodeOperations" in item["spec"] for item in slices)
 
 
 def case(seed: int) -> JSON:

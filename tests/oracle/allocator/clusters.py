@@ -154,7 +154,7 @@ class Cluster:
             mine = names[piece::pieces]
             devices = [self._device(driver, one, sets, per_device) for one in mine]
             part = {**(self._reach() if mixed else reach), "devices": devices}
-            if self.gates.get("DRAOptionalNodeOperations") and self.chance(0.4):
+            if self.chance(0.4 if self.gates.get("DRAOptionalNodeOperations") else 0.02):
                 part["skipNodeOperations"] = ["PrepareResourceClaims"]
             parts.append(part)
         self.published += [(driver, name, one) for part in parts for one in part.get("devices", ())]
