@@ -110,4 +110,4 @@ def test_a_constraint_that_is_blamed_is_the_one() -> None:
         free: list[Any] = [replace(claim, constraints=()) for claim in claims]
         assert fits(simulation.allocator, simulation.nodes, free, simulation.held), f"seed {seed}"
         blamed += 1
-    assert blamed >= 5
+    assert blamed >= 3
