@@ -78,6 +78,8 @@ class Attempt:
                 raise self.tenure.over from error
             self._roll_back(error)
             raise
+        finally:
+            self.tenure.close()
 
     def _run(self) -> tuple[PreparedResult, ...]:
         found = find_devices(self.kit, self.claim, self._before)

@@ -101,6 +101,15 @@ def plugin_holders(tx: Tx) -> set[str]:
     return {row[0] for row in rows}
 
 
+def strangers(tx: Tx) -> set[str]:
+    """Holders that are neither a plugin nor a claim that the journal knows."""
+    rows = tx.rows(
+        "SELECT DISTINCT holder FROM holders WHERE NOT (holder >= 'plugin:' AND holder < 'plugin;')"
+        " AND NOT EXISTS (SELECT 1 FROM claims WHERE uid = holder)"
+    )
+    return {row[0] for row in rows}
+
+
 # --- writing ----------------------------------------------------------------------------------------------
 
 

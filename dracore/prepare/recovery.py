@@ -122,7 +122,7 @@ def recover(kit: Kit, effects: Effects) -> Recovered:
             except DracoreError as error:
                 done.failures.append(error)
     finish_dead(kit, effects, done)
-    _release_disabled(kit, effects, done)
+    _release_nobodies(kit, effects, done)
     done.failures += effects.drain(time_left)
     _check_files(kit, done)
     if kit.journal.fresh:
@@ -228,10 +228,13 @@ def sweep(kit: Kit, keep: Collection[str], done: Recovered) -> None:
         done.failures.append(error)
 
 
-def _release_disabled(kit: Kit, effects: Effects, done: Recovered) -> None:
-    """What plugins hold that are not enabled any more."""
+def _release_nobodies(kit: Kit, effects: Effects, done: Recovered) -> None:
+    """What is held by plugins that are not enabled any more, by no claim that is known, or by nobody."""
     enabled = {f"plugin:{name}" for name in kit.hooks.plugins(kit.driver)}
-    for holder in kit.journal.read(holdings.plugin_holders) - enabled:
+    nobodies = kit.journal.read(holdings.plugin_holders) - enabled
+    if not kit.journal.fresh:  # else claims may be missing that pods use
+        nobodies |= kit.journal.read(holdings.strangers)
+    for holder in sorted(nobodies):
         try:
             effects.release(holder, time_left)
         except DracoreError as error:

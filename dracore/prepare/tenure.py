@@ -58,6 +58,11 @@ class Tenure:
         if self.over is not None:
             raise self.over
 
+    def close(self) -> None:
+        """The attempt has ended: a context that a hook has kept changes nothing any more."""
+        if self.over is None:
+            self.over = Superseded("this prepare of the claim has ended; its context is of no use any more")
+
     # --- the record ---------------------------------------------------------------------------------
 
     def begin(self) -> None:
@@ -65,8 +70,12 @@ class Tenure:
         self.joined(self._kit.journal.write(f"claim.begin {self.name}", self._write))
 
     def joining(self, tx: Tx) -> Record | None:
-        """The claim's record is in the same commit as its first hold."""
-        return None if self.begun else self._write(tx)
+        """The claim's record is in the same commit as its first hold; no hold is without a record."""
+        self.check_open()
+        if not self.begun:
+            return self._write(tx)
+        self._check_mine(tx)
+        return None
 
     def joined(self, value: Record | None) -> None:
         if value is not None:
@@ -92,6 +101,7 @@ class Tenure:
             whole = replace(self._record, answer=answer)
             if not self.begun:
                 return records.at_once(tx, whole, devices, specs)
+            self._check_mine(tx)
             records.finish(tx, whole, devices, specs)
             return None
 
@@ -133,7 +143,7 @@ class Tenure:
         """Committed as waiting before the lock is let go: preparing with a free lock means a dead process."""
 
         def waiting(tx: Tx) -> Record | None:
-            record = None if self.begun else self._write(tx)
+            record = self.joining(tx)
             records.move(tx, self.name, "waiting", awaited=what)
             tx.note(self.name, "waiting", what)
             return record
@@ -152,6 +162,7 @@ class Tenure:
             self._see_whether_overtaken()
 
             def resume(tx: Tx) -> None:
+                self._check_mine(tx)
                 records.move(tx, self.name, self._state)
                 tx.note(self.name, "resumed", what)
 
@@ -164,7 +175,10 @@ class Tenure:
             raise
 
     def _see_whether_overtaken(self) -> None:
-        record = self._kit.journal.read(lambda tx: records.get(tx, self.name))
+        self._kit.journal.read(self._check_mine)
+
+    def _check_mine(self, tx: Tx) -> None:
+        record = records.get(tx, self.name)
         if record is None:
             raise self._end(Overtaken("the claim was released meanwhile", fix="the kubelet asks again"))
         if record.attempt != self._record.attempt:
