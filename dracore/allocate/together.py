@@ -407,12 +407,9 @@ class Joint:
             for offer in self._of(ask).free:
                 items = _items(offer, rule, lists=lists)
                 same = {one for item in items for names in by_value[item].values() for one in names}
-                others = sorted(same - {offer.device.id.device})
-                text = (
-                    f"its {name} is {_and([_shown(item) for item in items])}, like that of {_listed(others)}"
-                )
-                if not others:
-                    text = f"its {name} is {_and([_shown(item) for item in items])}, like that of no other"
+                others = len(same) - 1
+                also = "no other" if not others else "1 other" if others == 1 else f"{others} others"
+                text = f"its {name} is {_and([_shown(item) for item in items])}, as of {also}"
                 reasons.append(Reason(offer.device.id, Stage.CONSTRAINTS, text))
             found[ask.owner, ask.name] = tuple(reasons)
         return found

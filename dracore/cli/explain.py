@@ -144,7 +144,8 @@ def _tell(outcome: Outcome, told: list[Explanation]) -> None:
     for together in explanation.together:
         if together.told not in outcome.reason:
             click.echo(f"  {together.told}")
-        for line in together.details[:SHOWN]:
+        shown = [line for line in together.details if line not in outcome.reason]
+        for line in shown[:SHOWN]:
             click.echo(f"    {line}")
         if together.remedy:
             click.echo(f"  nearest miss: {together.remedy}")

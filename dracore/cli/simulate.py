@@ -48,7 +48,8 @@ def command(
     Files may hold Nodes, DeviceClasses, ResourceSlices, DeviceTaintRules, Pods, ResourceClaims and
     templates, as YAML or JSON; they win over what --slices, --config and --kubeconfig give. Claims that are
     allocated already are in use. A pod goes where its nodeName, node selector, required node affinity and
-    tolerations let it; CPU, memory, volumes and other pods are not looked at. Exit status 0 whatever is allocated, 2 where the input is wrong.
+    tolerations let it; CPU, memory, volumes and other pods are not looked at. Exit status 0 whatever is
+    allocated, 2 where the input is wrong.
     """
     from dracore.cli.inputs import base, features, read, release_of
 

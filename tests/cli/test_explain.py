@@ -129,7 +129,7 @@ CASES: dict[str, tuple[list[JSON], tuple[str, ...]]] = {
             "the 3 devices of request gpu must have the same gpu.example.com/numa: on node n1 at most 2 do"
             " (numa 0: gpu-0 and gpu-1; numa 1: gpu-2 and gpu-3)",
             "numa 0 would do with one more device of it",
-            "gpu-2: its numa is 1, like that of gpu-3",
+            "gpu-2, gpu-3: its numa is 1, as of 1 other",
             "2  constraints",
         ),
     ),
