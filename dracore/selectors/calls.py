@@ -56,6 +56,7 @@ def call(node: Call, args: list[Run], environment: Environment, constant: list[b
     # A constant pattern, or a choice between overloads, makes a call that gives up at the first argument.
     eager = (
         len(args) > 2
+        or overload == "string_format"
         or (node.name in ("matches", "find", "findAll") and len(args) == 2 and constant[1])
         or (not overload and any(each.guarded for each in environment.functions[node.name]))
     )

@@ -78,7 +78,7 @@ def _allocated(factor: float) -> Callable[[int], int]:
 def _selector(args: Sequence[Any], _result: Any) -> int:
     """A selector is read, and may hold a requirement in every two characters."""
     size = size_of(args[1])
-    return 10 + ceil(size * STRING_FACTOR) + ceil(ceil(size * 0.5) * 40.0)
+    return 10 + ceil(size * STRING_FACTOR) + ceil(ceil(size * 0.5) * 50.0)
 
 
 def _output(_args: Sequence[Any], result: Any) -> int:

@@ -139,7 +139,7 @@ def _kubernetes(estimator: Estimator, node: Call, overload: str) -> _Estimate | 
         return fixed(350_000), None
     if name in ("fieldSelector", "labelSelector") and args:
         size = estimator.known(args[0])
-        return fixed(10).plus(size.scaled(_TEXT)).plus(size.scaled(0.5).scaled(40.0)), None
+        return fixed(10).plus(size.scaled(_TEXT)).plus(size.scaled(0.5).scaled(50.0)), None
     if name == "_==_":
         return _equal(estimator, args)
     if name in _TRAVERSALS and target is not None:

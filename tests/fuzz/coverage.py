@@ -30,7 +30,7 @@ with atheris.instrument_imports(include=["dracore.selectors"]):
     from dracore.selectors.library.network import cidr, ip
     from dracore.selectors.library.printf import format_text
     from dracore.selectors.library.regexes import find_all, pattern
-    from dracore.selectors.library.standard import to_double, to_int, to_uint
+    from dracore.selectors.library.conversions import to_double, to_int, to_uint
     from dracore.selectors.library.times import FUNCTIONS, show, to_duration, to_timestamp
     from dracore.selectors.library.urls import query, url
 
@@ -139,7 +139,8 @@ def main() -> None:
     target, seconds = TARGETS[sys.argv[1]], int(sys.argv[2])
 
     def once(data: bytes) -> None:
-        text = data.decode("utf-8", "surrogateescape" if len(data) % 2 else "replace")
+        # No text of an expression or device holds half a surrogate pair, once it is compiled or read.
+        text = data.decode("utf-8", "surrogateescape" if target is expression else "replace")
         started = time.monotonic()
         with contextlib.suppress(Fault, Stopped, Crash):
             target(text)

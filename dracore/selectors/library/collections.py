@@ -10,7 +10,7 @@ from typing import Any
 from dracore.selectors.declarations import Library, library
 from dracore.selectors.equality import compare, contains, same
 from dracore.selectors.faults import Fault, Stopped
-from dracore.selectors.library import standard, times
+from dracore.selectors.library import operators, times
 from dracore.selectors.shown import show
 from dracore.selectors.types import COMPARABLE, SUMMABLE, Type
 from dracore.selectors.values import (
@@ -67,7 +67,7 @@ def _sum(zero: Any) -> Callable[[list[Any]], Any]:
     def total(values: list[Any]) -> Any:
         result = zero
         for value in values:
-            result = times.add(result, value) if isinstance(zero, Duration) else standard.add(result, value)
+            result = times.add(result, value) if isinstance(zero, Duration) else operators.add(result, value)
         return result
 
     return total
@@ -166,7 +166,7 @@ def flatten(values: Any, *depths: Any) -> list[Any]:
 def sort(values: Any) -> list[Any]:
     """In ascending order."""
     if values.__class__ is not list:
-        raise standard.no_trait("sort", values)
+        raise operators.no_trait("sort", values)
     return sort_by(values, values)
 
 
@@ -177,7 +177,7 @@ def _by_key(one: tuple[Any, Any], other: tuple[Any, Any]) -> int:
 def sort_by(values: list[Any], keys: list[Any]) -> list[Any]:
     """In ascending order of the keys beside them."""
     if values.__class__ is not list:
-        raise standard.no_trait("@sortByAssociatedKeys", values)
+        raise operators.no_trait("@sortByAssociatedKeys", values)
     if not values:
         return values
     kind = keys[0].__class__

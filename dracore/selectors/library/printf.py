@@ -93,7 +93,7 @@ def wrong(letter: str, name: str) -> Fault:
 
 
 def _string(value: Any, _precision: int | None = None) -> str:
-    from dracore.selectors.library.standard import to_string
+    from dracore.selectors.library.conversions import to_string
 
     if value is None:
         return "null"
