@@ -31,7 +31,7 @@ def test_the_same_seed_gives_the_same_operations_of_every_sort():
     assert one == two
     sorts = {type(step) for step in one}
     assert {Prepare, Unprepare, Restart, Handover} <= sorts
-    assert len(sorts) == 10
+    assert len(sorts) == 16
 
 
 def test_a_walk_finds_an_engine_that_forgets(tmp_path):

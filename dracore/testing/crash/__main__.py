@@ -1,6 +1,6 @@
 """Runs the crash matrix of the engine.
 
-python -m dracore.testing.crash [--jobs 2] [--every 1] [--seed TEXT] [--mode kill ...] [--only WORD ...]
+python -m dracore.testing.crash [--jobs 2] [--every 1 | --sample] [--seed TEXT] [--mode MODE] [--only WORD]
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--every", type=int, default=1, help="a seeded n-th of the points (1: all)")
     parser.add_argument("--seed", default="")
     parser.add_argument("--thin", action="store_true", help="fewer points of the modes that are alike")
+    parser.add_argument("--sample", action="store_true", help="one seeded point of every kind")
     parser.add_argument("--mode", action="append", choices=MODES)
     parser.add_argument("--only", action="append", help="scenarios whose names contain this")
     chosen = parser.parse_args(arguments)
@@ -39,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         seed=chosen.seed,
         jobs=chosen.jobs,
         thin=chosen.thin,
+        sample=chosen.sample,
         verbose=True,
     )
     sys.stdout.write(f"{report}\n")

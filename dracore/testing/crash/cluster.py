@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from dracore.errors import NotFound
+from dracore.errors import NotFound, SocketError, Unreachable
 from dracore.model.answer import PreparedResult
 from dracore.model.claim import Claim, ClaimRef, OpaqueConfig, Result
 from dracore.testing.crash.points import Points
@@ -26,7 +26,18 @@ class Cluster:
     def __init__(self, folder: Path, driver: str) -> None:
         self._file = folder / "cluster.json"
         self._driver = driver
-        self._state: dict[str, Any] = {"claims": {}, "promises": {}, "boot": 1}
+        self._youngest = folder / "youngest"
+        self._state: dict[str, Any] = {
+            "claims": {},
+            "promises": {},
+            "running": [],
+            "outages": [],
+            "faults": [],
+            "boot": 1,
+        }
+        self._mute = False
+        self.asked_for: set[str] = set()
+        """Claims that the API server has answered for."""
         self.read()
 
     def read(self) -> None:
@@ -34,7 +45,14 @@ class Cluster:
         if self._file.exists():
             self._state = json.loads(self._file.read_text())
 
+    def fall_silent(self) -> None:
+        """This process was stopped and nobody listens to it any more: what it does is told to nobody."""
+        self._mute = True
+        self.read()
+
     def _save(self) -> None:
+        if self._mute:
+            return
         beside = self._file.with_suffix(".tmp")
         beside.write_text(json.dumps(self._state))
         os.rename(beside, self._file)
@@ -42,7 +60,16 @@ class Cluster:
     # --- the API server ---------------------------------------------------------------------------------
 
     def put(self, uid: str, ask: Ask) -> None:
-        self._state["claims"][uid] = [list(ask.devices), ask.parameters, ask.admin, ask.share]
+        name = ask.name or self.ref(uid).name
+        self._state["claims"][uid] = [
+            list(ask.devices),
+            ask.parameters,
+            ask.admin,
+            ask.share,
+            name,
+            ask.reserved,
+        ]
+        self._state.setdefault("names", {})[uid] = name
         self._save()
 
     def delete(self, uid: str) -> None:
@@ -54,19 +81,50 @@ class Cluster:
         return sorted(self._state["claims"])
 
     def ref(self, uid: str) -> ClaimRef:
-        return ClaimRef(uid, "default", f"claim-{uid}")
+        """As the kubelet names it, whether it is still there or not."""
+        return ClaimRef(uid, "default", self._state.get("names", {}).get(uid, f"claim-{uid}"))
 
     def get(self, ref: ClaimRef, timeout: float) -> Claim:
-        found = self._state["claims"].get(ref.uid)
+        """What the API server answers for the claim's name: perhaps another of that name."""
+        if "api" in self._state["outages"]:
+            raise Unreachable("the API server does not answer")
+        found = self.find(ref)
+        self.asked_for.add(ref.uid)
         if found is None:
             raise NotFound(f"claim {ref.name} not found", status=404)
-        devices, parameters, admin, share = found
+        return found
+
+    def named(self, name: str) -> list[str]:
+        """The uid of the claim of that name, if there is one."""
+        return [uid for uid, claim in self._state["claims"].items() if claim[4] == name]
+
+    def find(self, ref: ClaimRef) -> Claim | None:
+        """The claim that has the name now."""
+        named = self.named(ref.name)
+        if not named:
+            return None
+        (uid,) = named
+        devices, parameters, admin, share, _, reserved = self._state["claims"][uid]
         results = tuple(
             Result(f"r{i}", self._driver, POOL, device, share_id=share, admin_access=admin)
             for i, device in enumerate(devices)
         )
         configs = () if parameters is None else (OpaqueConfig("FromClaim", self._driver, parameters),)
-        return Claim(ref, True, results, configs, ("pod-1",))
+        return Claim(self.ref(uid), True, results, configs, ("pod-1",) if reserved else ())
+
+    def outage(self, of: str, *, over: bool) -> None:
+        kept = [name for name in self._state["outages"] if name != of]
+        self._state["outages"] = kept if over else [*kept, of]
+        self._save()
+
+    def answers(self, who: str) -> bool:
+        """Whether ``api`` or ``kubelet`` does."""
+        return who not in self._state["outages"]
+
+    def all_is_well(self) -> None:
+        """Every outage is over, and no container runs any more."""
+        self._state["outages"], self._state["running"] = [], []
+        self._save()
 
     # --- the kubelet ------------------------------------------------------------------------------------
 
@@ -96,6 +154,7 @@ class Cluster:
 
     def reboot(self) -> None:
         self._state["boot"] += 1
+        self._state["running"] = []
         self._save()
 
     def forget_promises(self) -> None:
@@ -106,9 +165,44 @@ class Cluster:
                 promise[0] = "again"
         self._save()
 
+    def run(self, uid: str, *, run: bool) -> None:
+        """Containers have the claim's devices, or have them no more."""
+        rest = [other for other in self._state["running"] if other != uid]
+        self._state["running"] = [*rest, uid] if run else rest
+        self._save()
+
+    @property
+    def running(self) -> list[str]:
+        """Claims that containers run with."""
+        return list(self._state["running"])
+
     def users(self, driver: str) -> Mapping[str, Sequence[str]] | None:
-        """PodResources: no pod runs."""
-        return {}
+        """PodResources: the pods that run."""
+        if "kubelet" in self._state["outages"]:
+            raise SocketError("the kubelet's PodResources does not answer")
+        return {uid: ["default/pod-1"] for uid in self._state["running"]}
+
+    # --- instances --------------------------------------------------------------------------------------
+
+    def enter(self) -> int:
+        """An instance has started; answers its place in the order of starts."""
+        number = self.youngest() + 1
+        self._youngest.write_text(str(number))
+        return number
+
+    def youngest(self) -> int:
+        """The latest that has started. It alone reconciles."""
+        return int(self._youngest.read_text()) if self._youngest.exists() else 0
+
+    # --- what must not be -------------------------------------------------------------------------------
+
+    def note(self, fault: str) -> None:
+        """Something that the driver must never do, and did."""
+        self._state["faults"].append(fault)
+        self._save()
+
+    def faults(self) -> list[str]:
+        return list(self._state["faults"])
 
 
 def same_answer(known: Any, answer: Sequence[PreparedResult]) -> bool:
@@ -126,12 +220,16 @@ class KubeletCall:
     seconds: float
     points: Points
     clock: Any
+    gone: bool = False
+    """Its caller has gone already."""
 
     def __post_init__(self) -> None:
         self._end = self.clock.monotonic() + self.seconds
 
     def time_left(self) -> float:
-        return 0.0 if self.points.caller_gone else max(0.0, self._end - self.clock.monotonic())
+        return (
+            0.0 if self.points.caller_gone and not self.gone else max(0.0, self._end - self.clock.monotonic())
+        )
 
     def alive(self) -> bool:
-        return not self.points.caller_gone
+        return not (self.gone or self.points.caller_gone)

@@ -15,6 +15,7 @@ from typing import Any
 
 from dracore.model.context import Simulation
 from dracore.model.device import JSON
+from dracore.testing.cdi import ContainerView
 
 
 class Ground:
@@ -54,6 +55,18 @@ class Ground:
         """Lets the next `times` steps (``apply``, ``revert``, ...) on `name` fail: ``Fail`` in scenarios."""
         raise NotImplementedError("this ground cannot fail on demand")
 
+    def destroy(self, name: str) -> None:
+        """An administrator undoes something behind the driver's back: ``Destroy`` in scenarios."""
+        raise NotImplementedError("on this ground nothing can be destroyed")
+
+    def destroyed(self) -> Collection[str]:
+        """Keys of effects that were, and were not made again since."""
+        return ()
+
+    def wrong_in(self, container: ContainerView) -> list[str]:
+        """What is not true (any more) of what a container of a prepared claim would get now."""
+        return []
+
     def heal(self) -> None:
         """Ends what :meth:`fail` began."""
 
@@ -86,7 +99,7 @@ class NodeDouble(Ground):
     def arrange(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         if not self._file.exists():
-            self._write({"things": {}, "faults": [], "fails": {}, "next": 1})
+            self._write({"things": {}, "faults": [], "fails": {}, "destroyed": {}, "next": 1, "minors": 0})
 
     def settings(self) -> Mapping[str, JSON]:
         return {"folder": str(self.folder)}
@@ -105,17 +118,19 @@ class NodeDouble(Ground):
         :param boot: ``gone`` where a reboot takes it away.
         """
         with self._change() as state:
-            if needs and needs not in state["things"]:
+            if needs and needs not in state["things"] and needs not in state["destroyed"]:
                 state["faults"].append(f"{name} was made without {needs}, which it needs")
             number = int(state["next"])
             state["next"] += 1
             thing = {"value": value, "key": key, "needs": needs, "id": number, "boot": boot}
             state["things"][name] = thing
+            state["destroyed"].pop(name, None)
         return number
 
     def unmake(self, name: str, before: JSON = None) -> None:
         """Takes a thing away, or puts the one that stood there `before` back."""
         with self._change() as state:
+            state["destroyed"].pop(name, None)
             needed = sorted(n for n, thing in state["things"].items() if thing["needs"] == name)
             if needed and before is None and name in state["things"]:
                 state["faults"].append(f"{name} was unmade while {', '.join(needed)} needs it")
@@ -123,6 +138,10 @@ class NodeDouble(Ground):
                 state["things"].pop(name, None)
             else:
                 state["things"][name] = before
+
+    def minor(self, device: str) -> int:
+        """The minor number of a device's node; another one after each reboot."""
+        return int(self._state["minors"]) + int(device.rpartition("-")[2])
 
     def check(self, step: str, name: str) -> None:
         """:raises OSError: :meth:`fail` was asked for this."""
@@ -156,8 +175,25 @@ class NodeDouble(Ground):
         with self._change() as state:
             state["fails"] = {}
 
+    def destroy(self, name: str) -> None:
+        with self._change() as state:
+            thing = state["things"].pop(name, None)
+            if thing is not None:
+                state["destroyed"][name] = thing["key"]
+
+    def destroyed(self) -> Collection[str]:
+        return set(self._state["destroyed"].values())
+
+    def wrong_in(self, container: ContainerView) -> list[str]:
+        return [
+            f"{node['path']} has the number {node['minor']}, and the device {self.minor(node['path'])} now"
+            for node in container.device_nodes
+            if node["path"].startswith("/dev/things/") and node["minor"] != self.minor(node["path"])
+        ]
+
     def reboot(self) -> None:
         with self._change() as state:
+            state["minors"] += 100
             state["things"] = {n: thing for n, thing in state["things"].items() if thing["boot"] != "gone"}
             for name, thing in state["things"].items():
                 if thing["needs"] and thing["needs"] not in state["things"]:

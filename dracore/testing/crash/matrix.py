@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 import shutil
-import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
-from dracore.testing.crash import drill, peer, power, rules
+from dracore.testing.crash import drill, peer, power, rules, stopped
 from dracore.testing.crash.fork import Ended, emptied, forked
 from dracore.testing.crash.play import Player
 from dracore.testing.crash.points import Fault, Points
 from dracore.testing.crash.scenario import Restart, Scenario
 from dracore.testing.crash.stand import Subject, start
+from dracore.testing.crash.state import state_of
 
 Mode: TypeAlias = Literal[
-    "drill", "kill", "twice", "peer", "power", "ENOSPC", "EIO", "EROFS", "timeout", "defect", "full", "gone"
+    "drill",
+    "kill",
+    "twice",
+    "peer",
+    "stop",
+    "power",
+    "ENOSPC",
+    "EIO",
+    "EROFS",
+    "timeout",
+    "defect",
+    "full",
+    "gone",
 ]
 """``drill``: probe and revert are tried around every change. ``kill``: SIGKILL at the point. ``twice``: and
-again at every point of the recovery. ``peer``: another instance that was up goes on. ``power``: the node
-loses power; folders are rebuilt from what was fsynced. The others are faults, see :data:`points.Fault`."""
+again at every point of the recovery. ``peer``: another instance that was up goes on. ``stop``: SIGSTOP;
+another instance starts and takes over, then the stopped one goes on. ``power``: the node loses power; folders
+are rebuilt from what was fsynced. The others are faults, see :data:`points.Fault`."""
 MODES: tuple[Mode, ...] = get_args(Mode)
+BETWEEN_LINES: frozenset[Mode] = frozenset({"kill", "twice", "power", "ENOSPC"})
+"""Modes that are also tried between the lines of effects: a death there, and an error there, whichever it is.
+(Who is stopped there has the key's lock, as at the points around it.)"""
 
 
 @dataclass
@@ -53,11 +68,20 @@ class Matrix:
         self._out = folder / "answer.json"
         folder.mkdir(parents=True, exist_ok=True)
 
-    def row(self, story: Scenario, mode: Mode) -> Row:
-        """One scenario under one mode, over the chosen points."""
+    def points(self, story: Scenario, mode: Mode) -> list[str]:
+        """What a scenario passes under a mode, as far as it is tried at its points."""
+        run = self._fresh("run")
+        dry = self._forked(lambda: _dry(self.subject, run, story, mode))
+        return [] if dry.failed or not _fits(story, mode) else list(dry.answer[0])
+
+    def row(self, story: Scenario, mode: Mode, numbers: Sequence[int] | None = None) -> Row:
+        """One scenario under one mode.
+
+        :param numbers: of the points to try; None: every so-manieth.
+        """
         row = Row(story.name, mode)
-        if mode == "peer" and Restart(boot=True) in story.steps:
-            return row  # nobody is up across a reboot
+        if not _fits(story, mode):
+            return row
         if mode == "power":
             self._power(story, row)
             return row
@@ -72,7 +96,7 @@ class Matrix:
             return row
         row.points = len(seen)
         states: set[str] = set()
-        for number in self._chosen(story, mode, len(seen)):
+        for number in self._chosen(story, mode, len(seen)) if numbers is None else numbers:
             for text in self._at(story, mode, number, before, row, states):
                 row.violations.append(f"{mode} at {number} {seen[number]}: {text}")
         return row
@@ -93,17 +117,21 @@ class Matrix:
             if mode == "kill":
                 yield from self._findings(self._forked(lambda: _recovered(self.subject, folder, before)))
                 return
-            state = self._forked(lambda: _state(folder)).answer
+            state = self._forked(lambda: state_of(folder)).answer
             row.runs -= 1
             if state not in states:
                 states.add(state)
                 yield from self._again(folder, before, row)
         elif mode == "peer":
             yield from peer.with_peer(self.subject, folder, story, number, before, self._out)
+        elif mode == "stop":
+            chance = random.Random(f"{story.name} {number} {self.seed}")
+            yield from stopped.beside(
+                self.subject, folder, story, number, before, self._out, release=chance.random() < 0.5
+            )
         else:
-            fault: Fault = mode  # type: ignore[assignment]
             yield from self._findings(
-                self._forked(lambda: _fault(self.subject, folder, story, number, fault, before))
+                self._forked(lambda: _fault(self.subject, folder, story, number, mode, before))
             )
 
     def _die(self, folder: Path, story: Scenario, number: int) -> Iterator[str]:
@@ -160,17 +188,22 @@ class Matrix:
         return found
 
 
+def _fits(story: Scenario, mode: Mode) -> bool:
+    """Across a reboot no other instance is up."""
+    return mode not in ("peer", "stop") or not any(isinstance(s, Restart) and s.boot for s in story.steps)
+
+
 # --- what happens in the children -------------------------------------------------------------------------
 
 
-def _points(subject: Subject, target: int = -1, fault: Fault = "none") -> Points:
-    return Points(target, fault, sources=subject.sources())
+def _points(subject: Subject, mode: Mode, target: int = -1, fault: Fault = "none") -> Points:
+    return Points(target, fault, sources=subject.sources() if mode in BETWEEN_LINES else ())
 
 
 def _dry(subject: Subject, folder: Path, story: Scenario, mode: Mode) -> Any:
     """The points of a scenario, and what the ground is like before it."""
     drilled = mode == "drill"
-    points = Points(sources=() if drilled else subject.sources())
+    points = _points(subject, mode)
     if mode == "peer":
         start(subject, folder, Points()).engine.close()
     player = Player(subject, folder, points, story)
@@ -183,17 +216,22 @@ def _dry(subject: Subject, folder: Path, story: Scenario, mode: Mode) -> Any:
     if drilled:
         drill.watch(player, points, found)
     player.play()
+    if drilled:
+        found += rules.check(player.stand, swept=False) + rules.untouched(player.stand, before)
+        seen = list(points.seen)
+        found += rules.go_on(player.stand, before, swept=False)
+        return seen, before, found
     return points.seen, before, found
 
 
 def _play(subject: Subject, folder: Path, story: Scenario, number: int) -> Any:
-    points = _points(subject, number, "kill")
+    points = _points(subject, "kill", number, "kill")
     Player(subject, folder, points, story).open().play()
     return points.seen
 
 
 def _recover(subject: Subject, folder: Path, number: int) -> None:
-    start(subject, folder, _points(subject, number, "kill"))
+    start(subject, folder, _points(subject, "kill", number, "kill"))
 
 
 def _recovered(subject: Subject, folder: Path, before: Any) -> list[str]:
@@ -206,10 +244,10 @@ def _recovered(subject: Subject, folder: Path, before: Any) -> list[str]:
 
 
 def _fault(
-    subject: Subject, folder: Path, story: Scenario, number: int, fault: Fault, before: Any
+    subject: Subject, folder: Path, story: Scenario, number: int, mode: Mode, before: Any
 ) -> list[str]:
     """The process goes on after the fault, without a restart."""
-    points = _points(subject, number, fault)
+    points = _points(subject, mode, number, mode)  # type: ignore[arg-type]  # the rest are faults
     player = Player(subject, folder, points, story).open()
     player.play()
     stand = player.stand
@@ -222,31 +260,3 @@ def _fault(
     player.close()
     again = start(subject, folder, Points())
     return found + [f"after a restart, {text}" for text in rules.check(again)]
-
-
-def _state(folder: Path) -> str:
-    """A digest of what a death left behind, without times and numbers: deaths that left the same are one."""
-    content = hashlib.sha256()
-    disk = folder / "disk"
-    for file in sorted(disk.rglob("*")):
-        if file.is_file() and "journal" not in file.name and "locks" not in file.parts:
-            content.update(f"{file.relative_to(disk)} {file.stat().st_size}\n".encode())
-    for name in ("node/node.json", "cluster.json"):
-        if (folder / name).exists():
-            content.update((folder / name).read_bytes())
-    database = disk / "plugin" / "journal.db"
-    if database.exists():
-        connection = sqlite3.connect(database)
-        for query in (
-            "SELECT uid, state, digest, response, awaited, error FROM claims ORDER BY uid",
-            "SELECT uid, position, device FROM devices ORDER BY uid, position",
-            "SELECT key, kind, params, before, outcome, state, error, drift FROM effects ORDER BY seq",
-            "SELECT key, holder FROM holders ORDER BY seq",
-            "SELECT name, value FROM meta WHERE name IN ('boot', 'salvaged') ORDER BY name",
-        ):
-            try:
-                content.update(repr(connection.execute(query).fetchall()).encode())
-            except sqlite3.OperationalError:
-                content.update(b"no table")
-        connection.close()
-    return content.hexdigest()

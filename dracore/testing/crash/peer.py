@@ -46,7 +46,7 @@ def with_peer(
 
 
 def _die(subject: Subject, folder: Path, story: Scenario, number: int) -> None:
-    points = Points(number, "kill", sources=subject.sources())
+    points = Points(number, "kill")
     Player(subject, folder, points, story).open().play()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 
 from dracore.errors import DracoreError
@@ -11,6 +12,7 @@ from dracore.testing.crash.cluster import KubeletCall
 from dracore.testing.crash.points import Points
 from dracore.testing.crash.scenario import Scenario, Step
 from dracore.testing.crash.stand import Stand, Subject, start
+from dracore.testing.crash.state import state_of
 
 
 class Player:
@@ -38,10 +40,10 @@ class Player:
         """Takes the steps; what the driver answers with an error is the kubelet's business."""
         for step in self.story.steps:
             self.points.caller_gone = False
-            try:
+            with contextlib.suppress(DracoreError):
                 self.take(step)
-            except DracoreError:
-                continue
+            if self.points.resumed:
+                return  # the kubelet has long gone over to another instance
 
     def close(self) -> None:
         for stand in (self.stand, self.older):
@@ -57,16 +59,35 @@ class Player:
         match step:
             case steps.Prepare(uid, seconds):
                 self._prepare(uid, seconds)
+            case steps.Late(uid, waiting):
+                self._late(uid, waiting)
             case steps.Unprepare(uid):
+                stand.cluster.run(uid, run=False)  # the kubelet has ended them before
                 stand.cluster.asked(uid)
                 stand.engine.unprepare(stand.cluster.ref(uid), self._call())
                 stand.cluster.released(uid)
             case steps.Reallocate(uid, ask):
-                stand.cluster.asked(uid)
-                stand.cluster.put(uid, ask)
+                if set(stand.cluster.named(stand.cluster.ref(uid).name)) <= {uid}:
+                    stand.cluster.asked(uid)
+                    stand.cluster.put(uid, ask)
             case steps.Delete(uid):
                 stand.cluster.asked(uid)
                 stand.cluster.delete(uid)
+            case steps.Recreate(uid, old, ask):
+                name = stand.cluster.ref(old).name
+                for other in stand.cluster.named(name):
+                    stand.cluster.asked(other)
+                    stand.cluster.delete(other)
+                stand.cluster.put(uid, replace(ask, name=name))
+            case steps.Containers(uid, run):
+                promise, _ = stand.cluster.promises().get(uid, ("nothing", None))
+                stand.cluster.run(uid, run=run and promise == "prepared")
+            case steps.Outage(of, over):
+                stand.cluster.outage(of, over=over)
+            case steps.Destroy(name):
+                stand.ground.destroy(name)
+            case steps.TurnClock(by):
+                stand.clock.turn(by)
             case steps.Set(flag):
                 stand.ground.set(flag)
             case steps.Fail(what, name, times):
@@ -75,14 +96,14 @@ class Player:
                 with contextlib.suppress(OSError, ValueError):  # the reconciler outlives any failure
                     stand.engine.drain()
             case steps.Reconcile():
-                reconciler = stand.reconciler()
-                for _ in range(2):
-                    with contextlib.suppress(OSError, ValueError):  # likewise
-                        reconciler.look()
-            case steps.Restart(boot):
-                self._restart(boot)
-            case steps.Handover(end, back):
-                self._hand_over(end, back)
+                self._look(0.0)
+                self._look(90.0)
+            case steps.Look(after):
+                self._look(after)
+            case steps.Restart(boot, minor):
+                self._restart(boot, minor)
+            case steps.Handover(end, back, minor):
+                self._hand_over(end, back, minor)
 
     def _prepare(self, uid: str, seconds: float) -> None:
         stand = self.stand
@@ -92,10 +113,43 @@ class Player:
         call = KubeletCall(seconds, self.points, stand.clock)
         stand.cluster.prepared(uid, stand.engine.prepare(stand.cluster.ref(uid), call))
 
+    def _late(self, uid: str, waiting: bool) -> None:
+        """What a prepare leaves behind whose caller has gone must be what it found."""
+        stand, points = self.stand, self.points
+        began = len(points.seen)
+        found = [] if waiting else [state_of(self.folder)]
+
+        def leave(point: str, detail: str) -> None:
+            if waiting and not found and point == "journal.commit.after" and "waiting" in detail:
+                points.caller_gone = True
+                stand.ground.set_all()
+                found.append(state_of(self.folder))
+
+        points.watch(leave)
+        try:
+            call = KubeletCall(30.0, points, stand.clock, gone=not waiting)
+            stand.engine.prepare(stand.cluster.ref(uid), call)
+        except DracoreError:
+            pass
+        finally:
+            points.unwatch(leave)
+        failed = began <= points.target < len(points.seen) and points.fault != "gone"
+        if found and not failed and state_of(self.folder) != found[0]:
+            stand.cluster.note(f"late: a prepare of claim {uid} whose caller has gone changed something")
+
+    def _look(self, after: float) -> None:
+        stand = self.stand
+        stand.clock.pass_by(after)
+        with (
+            stand.looks.one(exact=self.points.fault == "none"),
+            contextlib.suppress(OSError, ValueError),  # the reconciler outlives any failure
+        ):
+            stand.reconciler.look()
+
     def _call(self) -> KubeletCall:
         return KubeletCall(30.0, self.points, self.stand.clock)
 
-    def _restart(self, boot: bool) -> None:
+    def _restart(self, boot: bool, minor: int) -> None:
         self.close()
         self.older = None
         if boot:
@@ -104,15 +158,16 @@ class Player:
             self.stand.ground.reboot()
             for file in list(self.stand.cdi_folder.glob("*")) if self.stand.cdi_folder.is_dir() else ():
                 file.unlink()
-        self.stand = self._start()
+        self.stand = self._start(minor)
 
-    def _start(self) -> Stand:
-        return start(self.subject, self.folder, self.points, self._made)
+    def _start(self, minor: int = 0) -> Stand:
+        return start(self.subject, self.folder, self.points, self._made, minor=minor)
 
     def _made(self, stand: Stand) -> None:
         self.working = stand
+        self.points.on_resume = stand.cluster.fall_silent
 
-    def _hand_over(self, end: bool, back: bool) -> None:
+    def _hand_over(self, end: bool, back: bool, minor: int) -> None:
         if back and self.older is not None:
             self.older, self.stand = self.stand, self.older
         elif end:
@@ -120,6 +175,6 @@ class Player:
                 self.older.engine.close()
                 self.older = None
         else:
-            self.older, self.stand = self.stand, self._start()
+            self.older, self.stand = self.stand, self._start(minor)
         self.stand.cluster.read()
-        self.working = self.stand
+        self._made(self.stand)

@@ -10,9 +10,12 @@ from collections.abc import Callable, Collection
 from types import FrameType
 from typing import Any, Literal, TypeAlias
 
-Fault: TypeAlias = Literal["none", "kill", "ENOSPC", "EIO", "EROFS", "timeout", "defect", "full", "gone"]
+Fault: TypeAlias = Literal[
+    "none", "kill", "ENOSPC", "EIO", "EROFS", "timeout", "defect", "full", "gone", "stop"
+]
 """What happens at the chosen point: ``kill`` is SIGKILL; an errno, ``timeout`` or ``defect`` is raised once;
-``full`` lets every later write of the engine fail with ENOSPC; ``gone`` ends the caller's patience."""
+``full`` lets every later write of the engine fail with ENOSPC; ``gone`` ends the caller's patience; ``stop``
+is SIGSTOP."""
 
 _WRITES = ("journal.begin", "journal.commit", "cdi.", "file.")
 _INSIDE = ("effect.before.before", "effect.apply.before", "effect.revert.before", "effect.probe.before")
@@ -37,14 +40,20 @@ class Points:
         self.fault: Fault = fault
         self.seen: list[str] = []
         self.caller_gone = False
+        self.resumed = False
+        """It was stopped, and goes on."""
+        self.on_resume: Callable[[], None] = lambda: None
         self._sources = tuple(sources)
-        self._watch: Callable[[str, str], None] | None = None
+        self._listeners: list[Callable[[str, str], None]] = []
         self._full = False
         self._step = ""
 
     def watch(self, listener: Callable[[str, str], None]) -> None:
         """`listener` is told of every point from here on, before the fault."""
-        self._watch = listener
+        self._listeners.append(listener)
+
+    def unwatch(self, listener: Callable[[str, str], None]) -> None:
+        self._listeners.remove(listener)
 
     def calm(self) -> None:
         """No fault from here on."""
@@ -61,8 +70,8 @@ class Points:
     def _pass(self, point: str, detail: str) -> None:
         number = len(self.seen)
         self.seen.append(f"{point} {detail}".rstrip())
-        if self._watch is not None:
-            self._watch(point, detail)
+        for listener in list(self._listeners):
+            listener(point, detail)
         if number == self.target:
             self._fail(point)
         elif self._full and point.startswith(_WRITES) and point.endswith(".before"):
@@ -71,6 +80,10 @@ class Points:
     def _fail(self, point: str) -> None:
         if self.fault == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
+        elif self.fault == "stop":
+            os.kill(os.getpid(), signal.SIGSTOP)
+            self.resumed = True
+            self.on_resume()
         elif self.fault == "full":
             self._full = True
             if point.startswith(_WRITES) and point.endswith(".before"):

@@ -22,6 +22,10 @@ RULES = {
     "nothing-left": "what is on the node belongs to an effect; when all is released, it is as it was before",
     "promise": "what the kubelet was told stays true: a prepared claim stays prepared, with the same answer",
     "cdi": "every prepared claim has its CDI file, whole, and every CDI file a claim",
+    "used": "what containers run with stays prepared, whatever the API server says of the claim",
+    "doubt": "nothing is released on doubt: not at a first look, not while somebody does not answer",
+    "drift": "what somebody has undone is said, and made again only where its plugin says that it may be",
+    "late": "a prepare whose caller has gone changes nothing",
     "strays": "no folder, lock of a unit or spec without its claim",
     "order": "nothing is made before what it needs or taken away while it is needed",
     "again": "prepare may be called again, and unprepare always ends well",
@@ -44,6 +48,7 @@ def check(stand: Stand, *, settled: bool = True, swept: bool = True) -> list[str
         *_claims(stand, settled, swept),
         *(_files(stand) if swept else ()),
         *(f"order: {text}" for text in stand.ground.faults()),
+        *stand.cluster.faults(),
     ]
 
 
@@ -70,7 +75,8 @@ def _effects(stand: Stand, settled: bool) -> list[str]:
             state = record.state if record else "not in the journal"
             if settled or record is None:
                 found.append(f"held: {name} is held by claim {holder}, which is {state}")
-        if not effect.drift and isinstance(stand.engine.effects.probing.probe(effect, lambda: 30.0), Absent):
+        known = effect.drift or effect.key in stand.ground.destroyed()
+        if not known and isinstance(stand.engine.effects.probing.probe(effect, lambda: 30.0), Absent):
             found.append(f"present: {name} is applied for the journal, and its probe says Absent")
     strays = stand.ground.strays([effect.key for effect in held])
     return found + [f"nothing-left: {stray}, is on the node and in no journal" for stray in strays]
@@ -91,9 +97,12 @@ def _claims(stand: Stand, settled: bool, swept: bool) -> list[str]:
             continue
         for result in record.answer:
             try:
-                cdi.resolve(result.cdi_ids)
+                container = cdi.resolve(result.cdi_ids)
             except CdiError as error:
                 found.append(f"cdi: claim {uid} is prepared, and {error}")
+            else:
+                wrong = stand.ground.wrong_in(container)
+                found += [f"cdi: claim {uid} is prepared, and in its container {text}" for text in wrong]
         specs = journal.read(lambda tx, uid=uid: records.specs(tx, uid))  # type: ignore[misc]
         if not stand.engine.kit.cdi.intact(specs):
             found.append(f"cdi: claim {uid} is prepared, and its files differ from the journal")
@@ -108,6 +117,11 @@ def _claims(stand: Stand, settled: bool, swept: bool) -> list[str]:
                 found.append(f"promise: claim {uid} has another answer than the kubelet was given")
         elif promise == "released" and now is not None:
             found.append(f"promise: the kubelet was told that claim {uid} is released, and it is {now.state}")
+
+    for uid in stand.cluster.running:
+        state = known[uid].state if uid in known else "not in the journal"
+        if state not in ("prepared", "waiting"):
+            found.append(f"used: containers run with claim {uid}, which is {state}")
 
     def loose(tx: Tx) -> list[Any]:
         return tx.rows("SELECT DISTINCT uid FROM occupied UNION SELECT DISTINCT uid FROM specs")
@@ -148,6 +162,7 @@ def go_on(stand: Stand, before: Any, *, swept: bool = True) -> list[str]:
     """
     found = []
     cluster, engine = stand.cluster, stand.engine
+    cluster.all_is_well()
     stand.ground.set_all()
     for uid in cluster.claims:
         promise, answer = cluster.promises().get(uid, ("nothing", None))
@@ -162,6 +177,7 @@ def go_on(stand: Stand, before: Any, *, swept: bool = True) -> list[str]:
         if promise in ("prepared", "again") and not same_answer(answer, now):
             found.append(f"promise: claim {uid} has another answer after the fault")
         cluster.prepared(uid, now)
+    engine.drain()  # what was put off in these calls
     found += [f"asked again, {text}" for text in check(stand, swept=swept)]
     known = {record.ref.uid for record in engine.records()} | set(cluster.promises())
     for uid in sorted(known):

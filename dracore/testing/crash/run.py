@@ -1,6 +1,6 @@
 """``dracore run`` as a real process that notes its points, or dies at one of them.
 
-python -m dracore.testing.crash.run --config FILE (--record FILE | --die-at "POINT DETAIL #N")
+python -m dracore.testing.crash.run --config FILE [--record FILE] [--die-at "POINT DETAIL [#N]"]
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class NamedPoints:
     ``effect.apply.after Mark mark/held-toy-0 #1``.
 
     :param record: a file that gets every point as a line.
-    :param die_at: the point at which this process is killed.
+    :param die_at: the point at which this process is killed; without its number: where it first comes.
     """
 
     def __init__(self, record: Path | None, die_at: str) -> None:
@@ -41,10 +41,10 @@ class NamedPoints:
         name = f"{point} {_UID.sub('UID', detail)}".rstrip()
         with self._lock:
             self._count[name] += 1
-            name = f"{name} #{self._count[name]}"
+            numbered = f"{name} #{self._count[name]}"
             if self._file >= 0:
-                os.write(self._file, f"{name}\n".encode())
-        if name == self._die_at:
+                os.write(self._file, f"{numbered}\n".encode())
+        if self._die_at in (name, numbered):
             os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import structlog
 
+from dracore.testing.crash import sampling
 from dracore.testing.crash.fork import shared_out, workplace
 from dracore.testing.crash.matrix import MODES, Matrix, Mode, Row
 from dracore.testing.crash.report import Report
 from dracore.testing.crash.scenario import Scenario
 from dracore.testing.crash.stand import Subject
 
-_COSTLY: Sequence[Mode] = ("twice", "peer", "kill")
-THINNED: Mapping[Mode, int] = {"EIO": 2, "EROFS": 3, "timeout": 3, "defect": 3, "gone": 3, "twice": 4}
+_COSTLY: Sequence[Mode] = ("twice", "stop", "peer", "kill")
+THINNED: Mapping[Mode, int] = {"EIO": 3, "EROFS": 4, "timeout": 4, "defect": 3, "gone": 2, "twice": 8}
 """Modes of which a run of the whole takes every so-manieth point, by seed: the engine treats these errors
 alike, and ``twice`` is a product. All others take every point."""
 
@@ -29,26 +32,74 @@ def run(
     seed: str = "",
     jobs: int = 1,
     thin: bool = False,
+    sample: bool = False,
     verbose: bool = False,
 ) -> Report:
-    """Every scenario under every mode. This process must have no threads, and never have opened SQLite."""
+    """Every scenario under every mode. This process must have no threads, and never have opened SQLite.
+
+    :param thin: of modes that are alike, a part (:data:`THINNED`).
+    :param sample: one seeded point of every kind (:mod:`dracore.testing.crash.sampling`).
+    """
     quiet()
-    tasks = [(story, mode) for mode in sorted(modes, key=lambda m: m not in _COSTLY) for story in stories]
     _ = subject.plugins, subject.effects  # imported before any fork
+    gc.freeze()  # what a child collects would be copied first
+    modes = sorted(modes, key=lambda mode: mode not in _COSTLY)
     with workplace() as folder:
 
+        def matrix(number: int, every: int) -> Matrix:
+            return Matrix(subject, folder / str(number), every=every, seed=seed)
+
+        if sample:
+            asked = [(story, mode) for mode in modes if mode in sampling.GROUPED for story in stories]
+            found = shared_out(len(asked), jobs, lambda n: matrix(n, 1).points(*asked[n]))
+            seen = {(story.name, mode): points for (story, mode), points in zip(asked, found, strict=True)}
+            tasks = _sampled(stories, modes, sampling.choose(seen, seed), seed)
+        else:
+            tasks = [
+                _Task(story, mode, every * THINNED.get(mode, 1) if thin else every)
+                for mode in modes
+                for story in stories
+            ]
+
         def one(number: int) -> dict[str, object]:
-            story, mode = tasks[number]
-            each = every * THINNED.get(mode, 1) if thin else every
-            row = Matrix(subject, folder / str(number), every=each, seed=seed).row(story, mode)
+            task = tasks[number]
+            row = matrix(number, task.every).row(task.story, task.mode, task.numbers)
             if verbose:
-                sys.stderr.write(f"{mode}: {story.name}: {row.runs} runs, {len(row.violations)} violations\n")
+                text = f"{row.mode}: {row.scenario}: {row.runs} runs, {len(row.violations)} violations\n"
+                sys.stderr.write(text)
             return vars(row)
 
         rows = [Row(**answer) for answer in shared_out(len(tasks), jobs, one)]
     order = {name: place for place, name in enumerate(MODES)}
     rows.sort(key=lambda row: order[row.mode])
     return Report(rows)
+
+
+@dataclass(frozen=True)
+class _Task:
+    story: Scenario
+    mode: Mode
+    every: int = 1
+    numbers: Sequence[int] | None = None
+    """The points; None: every so-manieth."""
+
+
+def _sampled(
+    stories: Sequence[Scenario],
+    modes: Sequence[Mode],
+    chosen: Mapping[sampling.Place, Sequence[int]],
+    seed: str,
+) -> list[_Task]:
+    tasks = []
+    for mode in modes:
+        if mode in sampling.GROUPED:
+            places = [(story, chosen.get((story.name, mode))) for story in stories]
+            tasks += [_Task(story, mode, numbers=numbers) for story, numbers in places if numbers]
+        else:
+            names = sampling.some([story.name for story in stories], mode, seed)
+            every = sampling.OTHERS[mode][1]
+            tasks += [_Task(story, mode, every) for story in stories if story.name in names]
+    return tasks
 
 
 def quiet() -> None:

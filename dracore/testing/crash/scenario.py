@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from dracore.model.device import JSON
 
@@ -14,12 +14,16 @@ class Ask:
 
     :param devices: names of devices as the plugin discovers them.
     :param parameters: opaque parameters from the claim, ``apiVersion`` and ``kind`` included.
+    :param name: the claim's; default: one of its own.
+    :param reserved: whether a pod is in ``status.reservedFor``.
     """
 
     devices: tuple[str, ...]
     parameters: JSON = None
     admin: bool = False
     share: str = ""
+    name: str = ""
+    reserved: bool = True
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,15 @@ class Prepare:
 
     claim: str
     seconds: float = 30.0
+
+
+@dataclass(frozen=True)
+class Late:
+    """A prepare whose caller has gone: it gets the claim's lock when nobody waits for it any more, or, with
+    `waiting`, its caller goes while it waits, and then what it waits for comes about."""
+
+    claim: str
+    waiting: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,6 +64,31 @@ class Delete:
 
 
 @dataclass(frozen=True)
+class Recreate:
+    """The claim `old` is deleted, and another is created under its name, with the uid `claim`."""
+
+    claim: str
+    old: str
+    to: Ask
+
+
+@dataclass(frozen=True)
+class Containers:
+    """Containers run with the claim, or have ended: the kubelet's PodResources lists it, or does not."""
+
+    claim: str
+    run: bool = True
+
+
+@dataclass(frozen=True)
+class Outage:
+    """The API server does not answer, or the kubelet's PodResources; `over` ends it."""
+
+    of: Literal["api", "kubelet"]
+    over: bool = False
+
+
+@dataclass(frozen=True)
 class Set:
     """Something that a hook waits for comes about."""
 
@@ -67,6 +105,13 @@ class Fail:
 
 
 @dataclass(frozen=True)
+class Destroy:
+    """An administrator undoes something behind the driver's back (needs a Ground that can)."""
+
+    name: str
+
+
+@dataclass(frozen=True)
 class Drain:
     """The reconciler finishes what is left."""
 
@@ -77,23 +122,62 @@ class Reconcile:
 
 
 @dataclass(frozen=True)
+class Look:
+    """The reconciler looks once, `after` so many seconds."""
+
+    after: float = 90.0
+
+
+@dataclass(frozen=True)
+class TurnClock:
+    """Somebody sets the node's clock; the time since boot goes on."""
+
+    by: float
+
+
+@dataclass(frozen=True)
 class Restart:
-    """The process ends well and another begins; with `boot`, after a reboot of the node."""
+    """The process ends well and another begins; with `boot`, after a reboot of the node: no container runs,
+    and the CDI folder, in memory, is empty.
+
+    :param minor: how many MINOR steps the journal's schema is ahead in the one that begins.
+    """
 
     boot: bool = False
+    minor: int = 0
 
 
 @dataclass(frozen=True)
 class Handover:
     """Another instance starts while this one runs; steps go to the new one, `back` to the old one. `end`
-    stops the older."""
+    stops the older.
+
+    :param minor: how many MINOR steps the journal's schema is ahead in the one that starts.
+    """
 
     end: bool = False
     back: bool = False
+    minor: int = 0
 
 
 Step: TypeAlias = (
-    Prepare | Unprepare | Reallocate | Delete | Set | Fail | Drain | Reconcile | Restart | Handover
+    Prepare
+    | Late
+    | Unprepare
+    | Reallocate
+    | Delete
+    | Recreate
+    | Containers
+    | Outage
+    | Set
+    | Fail
+    | Destroy
+    | Drain
+    | Reconcile
+    | Look
+    | TurnClock
+    | Restart
+    | Handover
 )
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,11 +23,11 @@ from dracore.model.context import Simulation
 from dracore.model.device import Device
 from dracore.model.effect import Effect
 from dracore.plugins import Plugins
-from dracore.prepare import Engine, Journal, Reconciler
-from dracore.prepare.ports import Group, Resolved, SystemClock
-from dracore.prepare.reconciler import Timings
+from dracore.prepare import Engine, Journal, Reconciler, schema
+from dracore.prepare.ports import Group, Resolved
 from dracore.testing.crash.cluster import POOL, Cluster
 from dracore.testing.crash.double import Ground
+from dracore.testing.crash.looks import Looks
 from dracore.testing.crash.points import Points
 
 STARTS = 3
@@ -106,6 +108,26 @@ class Subject:
         return tuple(sorted(found))
 
 
+class TurnedClock:
+    """The machine's clocks, where time can be let pass and the time of day be turned."""
+
+    def __init__(self) -> None:
+        self._passed = 0.0
+        self._turned = 0.0
+
+    def now(self) -> float:
+        return time.time() + self._passed + self._turned
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self._passed
+
+    def pass_by(self, seconds: float) -> None:
+        self._passed += seconds
+
+    def turn(self, seconds: float) -> None:
+        self._turned += seconds
+
+
 class Said:
     """What the engine reports to people."""
 
@@ -120,9 +142,12 @@ class Said:
 
 
 class Stand:
-    """The driver in this process. The folder keeps the rest: node, cluster, plugin folder, CDI files."""
+    """The driver in this process. The folder keeps the rest: node, cluster, plugin folder, CDI files.
 
-    def __init__(self, subject: Subject, folder: Path, points: Points) -> None:
+    :param minor: how many MINOR steps its journal's schema is ahead of today's.
+    """
+
+    def __init__(self, subject: Subject, folder: Path, points: Points, *, minor: int = 0) -> None:
         self.subject = subject
         self.folder = folder
         self.points = points
@@ -131,7 +156,9 @@ class Stand:
         self.ground.folder.mkdir(parents=True, exist_ok=True)
         self.ground.arrange()
         self.cluster = Cluster(folder, subject.driver_name)
-        self.clock = SystemClock()
+        self.clock = TurnedClock()
+        self.minor = minor
+        self.ordinal = 0
         self.plugin_folder = folder / "disk" / "plugin"
         self.cdi_folder = folder / "disk" / "cdi"
         self.sessions: dict[str, Any] = {}
@@ -149,7 +176,8 @@ class Stand:
         :raises DracoreError: a fault in its way.
         """
         name = self.subject.driver_name
-        journal = Journal.open(self.plugin_folder, seam=self.points, reports=self.said)
+        with ahead(self.minor):
+            journal = Journal.open(self.plugin_folder, seam=self.points, clock=self.clock, reports=self.said)
         try:
             self.engine = Engine(
                 driver=name,
@@ -163,6 +191,7 @@ class Stand:
                 pods=self.cluster,
                 cdi=Cdi(self.cdi_folder, name, seam=self.points),
                 surroundings=self,
+                clock=self.clock,
                 seam=self.points,
                 reports=self.said,
             )
@@ -172,6 +201,7 @@ class Stand:
             found = self.call(plugin, "dra_discover", ctx=self.engine.context(plugin)) or ()
             self.inventory = {device.name: device for device in getattr(found, "devices", found)}
             self.engine.recover()
+            self.ordinal = self.cluster.enter()
         except BaseException:
             journal.close()
             raise
@@ -183,8 +213,17 @@ class Stand:
             self.call(plugin, "dra_stop", session=self.sessions.pop(plugin))
         self.engine.close()
 
+    def allowed(self) -> bool:
+        """Whether this instance reconciles: the youngest does."""
+        return self.ordinal == self.cluster.youngest()
+
+    @cached_property
     def reconciler(self) -> Reconciler:
-        return Reconciler(self.engine, timings=Timings(confirm=0.0))
+        return Reconciler(self.engine, allowed=self.allowed)
+
+    @cached_property
+    def looks(self) -> Looks:
+        return Looks(self)
 
     # --- the engine's ports -----------------------------------------------------------------------------
 
@@ -230,7 +269,12 @@ class Stand:
 
 
 def start(
-    subject: Subject, folder: Path, points: Points, made: Callable[[Stand], None] = lambda _: None
+    subject: Subject,
+    folder: Path,
+    points: Points,
+    made: Callable[[Stand], None] = lambda _: None,
+    *,
+    minor: int = 0,
 ) -> Stand:
     """A started driver; a start that a fault ended is tried again.
 
@@ -241,12 +285,31 @@ def start(
         if number == STARTS:
             points.calm()  # a disk that stays full: somebody makes room
         try:
-            stand = Stand(subject, folder, points)
+            stand = Stand(subject, folder, points, minor=minor)
             made(stand)
             return stand.start()
         except (DracoreError, OSError, ValueError) as error:
             failure = error
-    raise AssertionError(f"the driver does not start any more: {failure}")
+    raise AssertionError(f"the driver does not start any more: {failure}") from failure
+
+
+@contextmanager
+def ahead(steps: int) -> Iterator[None]:
+    """The journal's schema as a later MINOR might have it; in one thread."""
+    known = schema.STEPS, schema.MINOR
+    schema.STEPS += tuple(
+        (
+            f"ALTER TABLE claims ADD COLUMN later_{number} TEXT",
+            f"ALTER TABLE effects ADD COLUMN later_{number} TEXT",
+            f"CREATE TABLE later_{number} (uid TEXT PRIMARY KEY, value TEXT)",
+        )
+        for number in range(steps)
+    )
+    schema.MINOR += steps
+    try:
+        yield
+    finally:
+        schema.STEPS, schema.MINOR = known
 
 
 def _settings(subject: Subject, ground: Ground) -> Any:

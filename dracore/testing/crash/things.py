@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from dracore.hookspecs import hookimpl
 from dracore.model.context import ClaimContext, ConfigKind, NodeContext
 from dracore.model.device import JSON, Device
-from dracore.model.edits import ContainerEdits
+from dracore.model.edits import ContainerEdits, DeviceNode
 from dracore.model.effect import Absent, AtReboot, Effect, Node, Present, Probe
 from dracore.model.prepared import Prepared
 from dracore.testing.crash.double import NodeDouble
@@ -86,6 +86,14 @@ class Later(Thing):
 
 
 @dataclass(frozen=True)
+class Mended(Thing):
+    """May be made good when somebody has undone it."""
+
+    kind: ClassVar[str] = "things.mended"
+    repairable: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
 class Pair(Thing):
     """Two things, made one after the other: half of it can be there."""
 
@@ -119,7 +127,7 @@ class Pair(Thing):
 
 
 KINDS: Mapping[str, type[Thing]] = {
-    cls.kind.partition(".")[2]: cls for cls in (Thing, Fleeting, Probed, Later, Pair)
+    cls.kind.partition(".")[2]: cls for cls in (Thing, Fleeting, Probed, Later, Mended, Pair)
 }
 
 
@@ -200,6 +208,8 @@ def dra_prepare(ctx: ClaimContext, device: Device, config: Plan) -> Prepared:
     for want in config.then:
         ctx.hold(want.effect(device.name))
     name = device.name.upper().replace("-", "_")
+    node = DeviceNode(f"/dev/things/{device.name}", type="c", major=240, minor=double.minor(device.name))
     return Prepared(
-        ContainerEdits(env={f"THING_{name}": device.identity}), facts={"identity": device.identity}
+        ContainerEdits(env={f"THING_{name}": device.identity}, device_nodes=(node,)),
+        facts={"identity": device.identity},
     )

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from dracore.testing.crash import rules
 from dracore.testing.crash.__main__ import ENGINE
@@ -21,17 +21,23 @@ from dracore.testing.crash.points import Fault, Points
 from dracore.testing.crash.running import quiet
 from dracore.testing.crash.scenario import (
     Ask,
+    Containers,
     Delete,
     Drain,
     Fail,
     Handover,
+    Late,
+    Look,
+    Outage,
     Prepare,
     Reallocate,
     Reconcile,
+    Recreate,
     Restart,
     Scenario,
     Set,
     Step,
+    TurnClock,
     Unprepare,
 )
 from dracore.testing.crash.scenarios import NEARLY_NO_TIME, plan
@@ -43,11 +49,13 @@ FAULTS: tuple[Fault, ...] = ("kill", "kill", "kill", "EIO", "ENOSPC", "defect", 
 
 def steps(chance: random.Random, count: int) -> list[Step]:
     """Operations as they might come, most of them prepare and unprepare."""
-    return [_step(chance) for _ in range(count)]
+    uids = list(CLAIMS)
+    return [_step(chance, uids) for _ in range(count)]
 
 
-def _step(chance: random.Random) -> Step:
-    uid = chance.choice(CLAIMS)
+def _step(chance: random.Random, uids: list[str]) -> Step:
+    """The next one; `uids` are those of all claims so far."""
+    uid = chance.choice(uids)
     number = chance.random()
     if number < 0.40:
         return Prepare(uid, NEARLY_NO_TIME)
@@ -57,9 +65,20 @@ def _step(chance: random.Random) -> Step:
         return Reallocate(uid, ask(chance))
     if number < 0.80:
         return Fail(chance.choice(("apply", "half", "revert")), chance.choice(("mode", "dev-0", "dev-1")))
+    if number < 0.83:
+        uids.append(f"c{len(uids) + 1}")
+        return Recreate(uids[-1], uid, ask(chance))
+    of: Literal["api", "kubelet"] = chance.choice(("api", "kubelet"))
     rest: list[Step] = [
         Drain(),
         Reconcile(),
+        Look(chance.choice((0.0, 90.0))),
+        Late(uid),
+        TurnClock(chance.choice((-3600.0, 3600.0))),
+        Containers(uid),
+        Containers(uid, run=False),
+        Outage(of, over=chance.random() < 0.8),
+        Outage(of, over=True),
         Restart(),
         Restart(boot=True),
         Delete(uid),

@@ -1,0 +1,138 @@
+"""An instance that is stopped (SIGSTOP) at a point; another one takes over, then the first goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import traceback
+from pathlib import Path
+from typing import Any
+
+from dracore.errors import Busy, DracoreError, JournalError
+from dracore.prepare import context, journal, recovery
+from dracore.testing.crash import rules
+from dracore.testing.crash.cluster import KubeletCall
+from dracore.testing.crash.fork import forked
+from dracore.testing.crash.play import Player
+from dracore.testing.crash.points import Points
+from dracore.testing.crash.scenario import Scenario
+from dracore.testing.crash.stand import Stand, Subject, start
+
+SHORT = 2.02
+"""Seconds of a call that waits for a lock for next to nothing: the last 2 are kept for the answer."""
+
+
+def beside(
+    subject: Subject, folder: Path, story: Scenario, number: int, before: Any, out: Path, *, release: bool
+) -> list[str]:
+    """One instance is stopped at point `number` of the scenario; what another one finds.
+
+    :param release: the kubelet also lets go of the claims, before the stopped instance goes on.
+    """
+    said = out.with_suffix(".stopped")
+    said.unlink(missing_ok=True)
+    ends, ended = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(ends)
+        try:
+            _play(subject, folder, story, number)
+        except BaseException:  # noqa: BLE001 - told to the parent, whatever it is
+            said.write_text(traceback.format_exc()[-500:])
+        finally:
+            os._exit(0)
+    os.close(ended)
+    _, status = os.waitpid(pid, os.WUNTRACED)
+    if not os.WIFSTOPPED(status):
+        os.close(ends)
+        return [f"the point was not passed again ({said.read_text() if said.exists() else 'it ended'})"]
+    try:
+        second = forked(lambda: _take_over(subject, folder, before, pid, ends, release), out)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+        os.waitpid(pid, 0)
+        os.close(ends)
+    found = [f"survives: the one that was stopped: {said.read_text()}"] if said.exists() else []
+    if second.failed or second.killed:
+        return [*found, f"survives: the one that takes over: {second.failed or 'killed'}"]
+    return found + list(second.answer)
+
+
+def _play(subject: Subject, folder: Path, story: Scenario, number: int) -> None:
+    points = Points(number, "stop")
+    player = Player(subject, folder, points, story).open()
+    player.play()
+    player.close()
+
+
+def _take_over(
+    subject: Subject, folder: Path, before: Any, older: int, ended: int, release: bool
+) -> list[str]:
+    _be_impatient()
+    found: list[str] = []
+    stand = _started(subject, folder, found)
+    if stand is not None:
+        found += _meanwhile(stand, release)
+    os.kill(older, signal.SIGCONT)
+    os.read(ended, 1)  # until the older one has come to its end
+    if stand is None:
+        stand = start(subject, folder, Points())
+    stand.cluster.read()
+    stand.ground.heal()
+    stand.engine.drain()
+    found += [f"after the stopped one went on, {text}" for text in rules.check(stand, swept=False)]
+    found += rules.go_on(stand, before, swept=False)
+    again = start(subject, folder, Points())
+    return found + [f"after the next start, {text}" for text in rules.check(again)]
+
+
+def _started(subject: Subject, folder: Path, found: list[str]) -> Stand | None:
+    """None where the stopped one has the journal or a key, and this one says so: it is started again."""
+    try:
+        return start(subject, folder, Points())
+    except AssertionError as error:
+        if not isinstance(error.__cause__, (JournalError, Busy)):
+            found.append(f"survives: beside a stopped instance, {error}")
+        return None
+
+
+def _meanwhile(stand: Stand, release: bool) -> list[str]:
+    """The kubelet asks the new one; what the stopped one is at must not come free, and nothing else fail."""
+    cluster, engine = stand.cluster, stand.engine
+    cluster.read()
+    found = rules.check(stand, settled=False, swept=False)
+    for uid in cluster.claims:
+        promise, _ = cluster.promises().get(uid, ("nothing", None))
+        if promise == "released":
+            continue
+        try:
+            cluster.prepared(uid, engine.prepare(cluster.ref(uid), _call(stand)))
+        except (Busy, JournalError):
+            continue
+        except DracoreError as error:
+            if promise == "prepared":
+                found.append(f"again: prepare of claim {uid}, which was answered before, says: {error}")
+    found += rules.check(stand, settled=False, swept=False)
+    for uid in cluster.claims if release else ():
+        if uid in cluster.running:
+            continue
+        cluster.asked(uid)
+        try:
+            engine.unprepare(cluster.ref(uid), _call(stand))
+            cluster.released(uid)
+        except DracoreError:
+            continue
+    found += rules.check(stand, settled=False, swept=False)
+    return [f"beside a stopped instance, {text}" for text in found]
+
+
+def _call(stand: Stand) -> KubeletCall:
+    return KubeletCall(SHORT, stand.points, stand.clock)
+
+
+def _be_impatient() -> None:
+    """Nobody waits for seconds for what a stopped process has, in this child."""
+    journal.BUSY_TIMEOUT = 0.05
+    journal.IMPATIENT = 0.05
+    context.NODE_HOOK_TIME = SHORT
+    recovery.TIME = SHORT
