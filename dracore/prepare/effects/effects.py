@@ -45,6 +45,7 @@ class Effects:
         :raises Busy: the key did not come free in time.
         """
         self.kinds.check(effect)
+        self.kinds.check_key(effect)
         key = effect.key
         lock = self._kit.locks.key(key)
         with self._taken(lock, key, time_left):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from threading import current_thread, main_thread
 from typing import Any, TypeVar
 
 from dracore.errors import DracoreError, EffectConflict, EffectFailed, JournalError, PluginError
 from dracore.model.effect import Effect
-from dracore.prepare import records
+from dracore.prepare import holdings, records
 from dracore.prepare.holdings import Held
 from dracore.prepare.kit import Kit
 from dracore.prepare.transaction import encode
@@ -21,6 +22,8 @@ class Kinds:
 
     def __init__(self, kit: Kit) -> None:
         self._kit = kit
+        self._renamed: dict[str, dict[str, str]] = {}
+        """Of each kind that was asked for: what it calls an effect by now that is held under another key."""
 
     def check(self, effect: Effect) -> None:
         """:raises PluginError: it is no effect, or of a class that a restarted driver would not know."""
@@ -52,6 +55,33 @@ class Kinds:
                 f"effect {held.kind} does not take its own parameters of an earlier version: {said(error)}",
                 fix="give new fields of an effect a default",
             ) from error
+
+    def check_key(self, effect: Effect) -> None:
+        """What an earlier version of the class holds under another key is one thing under two locks: the
+        release of one would undo what the other holds.
+
+        :raises EffectConflict: naming the holders; they can be released, since their rows say what they hold.
+        """
+        renamed = self._renamed.get(effect.kind)
+        if renamed is None or effect.key in renamed:  # those of earlier versions only become fewer
+            renamed = self._renamed[effect.kind] = self._find_renamed(effect.kind)
+        key = renamed.get(effect.key)
+        if key is not None:
+            names = self._kit.journal.read(lambda tx: records.names(tx, holdings.holders(tx, key)))
+            raise EffectConflict(
+                f"{effect.kind} {effect.key} is held as {key} by {', '.join(names)}: an earlier version of "
+                "its plugin called it so",
+                fix="delete those pods first; a plugin must not change an effect's key",
+            )
+
+    def _find_renamed(self, kind: str) -> dict[str, str]:
+        found = {}
+        for held in self._kit.journal.read(lambda tx: holdings.every(tx, kind=kind)):
+            with contextlib.suppress(Exception):  # it is said where that effect is needed
+                key = asked(lambda: self.decode(held).key)  # noqa: B023 - called here
+                if key != held.key:
+                    found[key] = held.key
+        return found
 
     def check_same(self, effect: Effect, held: Held, holders: Sequence[str]) -> None:
         """:raises EffectConflict: what is held on its key is of another kind, or has other parameters."""
