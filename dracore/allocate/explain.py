@@ -8,13 +8,14 @@ from dataclasses import dataclass, field, replace
 
 from dracore.allocate.allocator import Allocator
 from dracore.allocate.asks import Ask, Asks, Fatal
+from dracore.allocate.compared import Together
 from dracore.allocate.held import Held
 from dracore.allocate.matching import SelectorFailed
 from dracore.allocate.nodes import Node
 from dracore.allocate.pools import PoolState
 from dracore.allocate.published import DeviceId, PublishedDevice
 from dracore.allocate.reasons import ORDER, Judge, Reason, Stage
-from dracore.allocate.together import Joint, Together
+from dracore.allocate.together import Joint
 from dracore.allocate.wanted import WantedClaim
 
 SELECTORS = (Stage.FEATURES, Stage.CLASS, Stage.REQUEST, Stage.NODE)

@@ -10,9 +10,9 @@ from dracore.allocate.reasons import Reason, Stage
 
 if TYPE_CHECKING:
     from dracore.allocate.allocator import Allocator
+    from dracore.allocate.compared import Together
     from dracore.allocate.explain import Explanation, Funnel
     from dracore.allocate.nodes import Node
-    from dracore.allocate.together import Together
     from dracore.allocate.wanted import WantedClaim
 
 _WORDS = {
