@@ -30,6 +30,8 @@ def run(file: Path, instance: str = "", *, level: int = logging.INFO, seam: Seam
     """
     # gRPC prints its own lines about failures that we report ourselves.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    # Until there is something to reload; its default would end the process.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     loaded = load(file, compile_filter=offered)
     configure_logs(loaded.configuration.observe.logs, level=level)
     signals = Signals()

@@ -81,8 +81,8 @@ def follows(new: sqlite3.Connection, old: sqlite3.Connection) -> bool:
 def close_lost(*connections: sqlite3.Connection) -> None:
     """Closes connections to a file that is not in its place.
 
-    Whoever closes a database last removes its log by name, and here another database has that name. The
-    reader cannot (it may not write), so it goes last.
+    Whoever closes a database last removes its log by name, and here another database has that name. Newer
+    SQLite looks whether the file was moved; with any, the reader cannot (it may not write), so it goes last.
 
     :param connections: the writer, then the reader.
     """

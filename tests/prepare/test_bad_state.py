@@ -9,6 +9,7 @@ import os
 import random
 import shutil
 import sqlite3
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -130,6 +131,23 @@ def test_cut_off_at_any_length(original, tmp_path, ending):
         shutil.rmtree(world.folder)
     if ending == "-wal" or not (original / f"{path}-wal").exists():
         assert "whole" not in answers.values(), answers
+
+
+def test_cut_off_after_each_of_its_commits(original, tmp_path):
+    """What was half done there was finished in a commit that is lost: it must not be undone now."""
+    path = Path("plugin") / "journal.db-wal"
+    if not (original / path).exists():
+        return  # it ended well: all is in the database
+    content = (original / path).read_bytes()
+    (size,) = struct.unpack_from(">I", content, 8)
+    ends = range(32 + 24 + size, len(content), 24 + size)
+    commits = [end for end in ends if content[end - size - 20 : end - size - 16] != bytes(4)]
+    assert len(commits) > 20
+    for length in commits:
+        world = copy_of(original, tmp_path, length)
+        os.truncate(world.folder / path, length)
+        assert check(world, f"{path} cut off at {length}") == "said"
+        shutil.rmtree(world.folder)
 
 
 @pytest.mark.parametrize("ending", ["", "-wal", "-shm"])

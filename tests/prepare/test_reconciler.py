@@ -364,19 +364,34 @@ class TestOnDemand:
         _, reconciler = running(allowed=lambda: False)
         assert not reconciler.look_now(20)
 
-    def test_a_journal_that_cannot_be_read_is_said_once_and_tried_with_backoff(self, world, running, caplog):
+    def test_a_journal_that_cannot_be_read_is_said_once_and_tried_with_backoff(self, world, caplog):
         """It used to spin, with a traceback each time."""
-        from dracore.errors import JournalError
+        import threading
 
-        calls = []
+        from dracore.errors import JournalError
+        from dracore.prepare.reconciler import Timings
+
+        class Noted(threading.Event):
+            waits = []
+
+            def wait(self, timeout=None):
+                self.waits.append(round(timeout))
+                if len(self.waits) == 6:
+                    enough.set()
+                    return super().wait(20)
+                return False
 
         def allowed():
-            calls.append(1)
             raise JournalError("it is malformed", fix="restart")
 
-        _, reconciler = running(allowed=allowed)
-        reconciler.kick()
-        while len(calls) < 2:
-            reconciler.kick()
+        enough = threading.Event()
+        engine = world.engine()
+        object.__setattr__(engine.kit, "pending", Noted())
+        reconciler = Reconciler(engine, allowed=allowed, timings=Timings(idle=1000))
+        reconciler.start()
+        assert enough.wait(20)
+        reconciler.stop()
+        assert Noted.waits == [5, 10, 20, 40, 60, 60]
         assert len([r for r in caplog.records if "nothing can be reconciled" in r.getMessage()]) == 1
         assert not [r for r in caplog.records if r.exc_info]
+        engine.close()
