@@ -58,6 +58,8 @@ class Lock:
         self._name = f"{sort}-{hashed}"
         self._local: _Local | None = None
         self._file = -1
+        self.waited = False
+        """Whether :meth:`Locks.taken` had to wait for it."""
 
     @property
     def held(self) -> bool:
@@ -123,7 +125,8 @@ class Locks:
         :param what: what to say when it does not come free in time.
         :raises Busy: it did not.
         """
-        if not lock.acquire(timeout):
+        lock.waited = not lock.acquire(0)
+        if lock.waited and not lock.acquire(timeout):
             raise Busy(what(), fix="the kubelet asks again")
         try:
             yield lock

@@ -17,6 +17,9 @@ from dracore.prepare.transaction import Tx, decode, encode
 State: TypeAlias = Literal["preparing", "waiting", "prepared", "releasing"]
 """``preparing`` and ``releasing`` with a free lock: whoever did it has died, and it is undone."""
 
+NEXT_PREPARE = "its next prepare"
+"""What a claim waits for that nobody is at: its hooks are to run again."""
+
 _CLAIM = "uid, namespace, name, state, attempt, digest, boot, response, awaited, error, since"
 _DEVICE = "request, pool, device, share, admin, plugin, identity, description, occupies, boot"
 _EXTRA = "facts, status, metadata"

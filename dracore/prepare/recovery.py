@@ -80,7 +80,7 @@ def after_start(kit: Kit) -> None:
             holdings.seen_in(tx, key, boot)
         for record in records.every(tx) if now.rebooted else ():
             if record.state == "prepared":
-                records.move(tx, record.ref.uid, "waiting", awaited=f"its next prepare: {now.why}")
+                records.move(tx, record.ref.uid, "waiting", awaited=f"{records.NEXT_PREPARE}: {now.why}")
                 tx.note(record.ref.uid, "waiting", now.why)
         tx.set_meta("boot", kit.boot_id)
         tx.execute("DELETE FROM meta WHERE name = 'salvaged'")

@@ -82,6 +82,20 @@ class Tenure:
             self._record = value
             self.begun = True
 
+    def waited(self) -> None:
+        """After waiting for a key: where the caller has gone, a retry waits for this claim and goes on with
+        what it holds.
+
+        :raises Superseded: it has gone; nothing more was changed.
+        """
+        if self._call.alive():
+            return
+        error = Superseded("the caller has gone; nothing more was changed", fix="the kubelet asks again")
+        if self.begun:
+            self._pause(f"{records.NEXT_PREPARE}: the kubelet had given up")
+            self._end(error)
+        raise error
+
     def _write(self, tx: Tx) -> Record:
         record = records.begin(tx, self._record, self.devices)
         tx.note(self.name, "preparing", ", ".join(d.device for d in self.devices))

@@ -49,6 +49,8 @@ class Effects:
         key = effect.key
         lock = self._kit.locks.key(key)
         with self._taken(lock, key, time_left):
+            if lock.waited:
+                holder.waited()
             held, holders = self._journal.read(lambda tx: (holdings.get(tx, key), holdings.holders(tx, key)))
             lost: list[str] = []
             if held and held.drift and held.state == "applied":

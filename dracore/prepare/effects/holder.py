@@ -22,6 +22,13 @@ class Holder(Protocol):
         """What `joining` answered, once it is committed."""
         ...
 
+    def waited(self) -> None:
+        """Somebody else had the key's lock until now.
+
+        :raises DracoreError: nobody waits for this hold any more.
+        """
+        ...
+
 
 @dataclass(frozen=True)
 class PluginHolder:
@@ -35,4 +42,7 @@ class PluginHolder:
         pass
 
     def joined(self, value: Any) -> None:
+        pass
+
+    def waited(self) -> None:
         pass
