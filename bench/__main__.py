@@ -225,7 +225,8 @@ def growth(folder: Path, kubeconfig: Path, api: KubeClient, prepared: int, round
         caller = load.Caller(driver.socket)
         for claim in rest[:10]:
             caller.prepare(claim)
-        warm = 1500 if rounds >= 10_000 else 50
+        # Until the page caches of the journal are full.
+        warm = 3000 if rounds >= 10_000 else 50
         say(f"{rounds} rounds, after {warm} to fill what is bounded")
         load.one_at_a_time(driver.socket, probes, warm // len(probes))
         memory, files = process.resident_mib, process.open_files

@@ -13,15 +13,15 @@ from typing import Any, TypeAlias
 from dracore.cdi.check import check_device, check_vendor
 from dracore.cdi.known import Memory, json_text
 from dracore.cdi.render import Part, render_specs
-from dracore.cdi.spec import Spec, Specs, joined
+from dracore.cdi.spec import Spec, Specs
 from dracore.errors import CdiError
 from dracore.model.claim import Result
 from dracore.model.seam import Seam, no_seam
 
 Transform: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
 
-REMEMBERED = 16
-"""Common edits whose transformed text is kept: one a driver version, in the main."""
+REMEMBERED = 256
+"""Edits whose transformed text is kept: those of each device, and the common ones."""
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
@@ -33,8 +33,8 @@ class Cdi:
     :param driver: the DRA driver's name.
     :param seam: passed before and after each step on files.
     :param transform: the last step of writing, from JSON to the one that is written (a simulated plugin
-        replaces the numbers of device nodes); called with the part of a file that is the claim's own, and
-        with ``{"containerEdits": ...}`` for its common edits. What :meth:`render` gives is from before it.
+        replaces the numbers of device nodes); of edits alone (``{"containerEdits": ...}``) it makes what it
+        makes of them in a file.
     """
 
     def __init__(
@@ -69,7 +69,8 @@ class Cdi:
         :raises CdiError: edits that contradict each other, or that no runtime accepts.
         """
         named = [(check_device(f"{claim_uid}-{part.result.cdi_name}"), part) for part in parts]
-        return render_specs(self.kind, self._stem + claim_uid, named, self._memory)
+        change = self._changed if self._transform else None
+        return render_specs(self.kind, self._stem + claim_uid, named, self._memory, change)
 
     def write(self, specs: Specs) -> None:
         """Writes the files, each whole or not at all; afterwards they survive a power cut.
@@ -165,15 +166,20 @@ class Cdi:
         """What stands in the file."""
         if self._transform is None:
             return spec.text.encode()
-        common = self._transformed.get(spec.common, "")
-        if spec.common and not common:
-            edits = self._transform({"containerEdits": json.loads(spec.common)})["containerEdits"]
-            common = json_text(edits)
+        if spec.written:
+            return spec.written.encode()
+        return (json_text(self._transform(json.loads(spec.text))) + "\n").encode()
+
+    def _changed(self, edits: str) -> str:
+        """The transform of edits, which are the same for many claims."""
+        changed = self._transformed.get(edits)
+        if changed is None:
+            assert self._transform is not None
+            changed = json_text(self._transform({"containerEdits": json.loads(edits)})["containerEdits"])
             if len(self._transformed) >= REMEMBERED:
                 self._transformed = {}
-            self._transformed[spec.common] = common
-        own = json_text(self._transform(json.loads(spec.own))) + "\n"
-        return joined(own, common).encode()
+            self._transformed[edits] = changed
+        return changed
 
     def _temporary(self, name: str) -> str:
         return f"{self._folder}/.{name}.tmp"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from dracore.cdi.known import Known, Memory, json_text
-from dracore.cdi.spec import Spec
+from dracore.cdi.spec import Spec, joined
 from dracore.errors import CdiError
 from dracore.model.claim import Result
 from dracore.model.edits import ContainerEdits, Hook, Mount
@@ -36,7 +36,13 @@ class _File:
     devices: dict[str, Known]
 
 
-def render_specs(kind: str, stem: str, named: Sequence[tuple[str, Part]], memory: Memory) -> dict[str, Spec]:
+def render_specs(
+    kind: str,
+    stem: str,
+    named: Sequence[tuple[str, Part]],
+    memory: Memory,
+    change: Callable[[str], str] | None = None,
+) -> dict[str, Spec]:
     """The spec files of one claim.
 
     Devices stand in one file, and in several where their common edits differ: a runtime gives a file's
@@ -46,6 +52,7 @@ def render_specs(kind: str, stem: str, named: Sequence[tuple[str, Part]], memory
     :param stem: the file name without number and ending.
     :param named: each part with the name of its device.
     :param memory: keeps what is known of edits from one claim to the next.
+    :param change: makes of edits, as JSON, those that are written in their place.
     :raises CdiError: edits that contradict each other, or that no runtime accepts.
     """
     for _, part in named:  # first, so that an entry that no runtime accepts is named with its device
@@ -80,7 +87,7 @@ def render_specs(kind: str, stem: str, named: Sequence[tuple[str, Part]], memory
         else:
             specs.append(_File(common, {name: own}))
     return {
-        f"{stem}-{index}.json" if index else f"{stem}.json": _spec(kind, _lift(spec))
+        f"{stem}-{index}.json" if index else f"{stem}.json": _spec(kind, _lift(spec), change)
         for index, spec in enumerate(specs)
     }
 
@@ -155,13 +162,20 @@ def _without(known: Known, elsewhere: frozenset[Mount | Hook]) -> Known:
     return Known.of(rest, "device")
 
 
-def _spec(kind: str, spec: _File) -> Spec:
-    devices = ",".join(
-        f'{{"name":{json_text(name)},"containerEdits":{_own(name, known).text}}}'
-        for name, known in spec.devices.items()
-    )
-    own = f'{{"cdiVersion":"{_version(spec)}","kind":{json_text(kind)},"devices":[{devices}]}}\n'
-    return Spec(own, spec.common.text if spec.common.edits else "")
+def _spec(kind: str, file: _File, change: Callable[[str], str] | None) -> Spec:
+    version = _version(file)
+    common = file.common.text if file.common.edits else ""
+    devices = [(name, _own(name, known).text) for name, known in file.devices.items()]
+    own = _text(version, kind, devices)
+    if change is None:
+        return Spec(own, common)
+    changed = _text(version, kind, [(name, change(text)) for name, text in devices])
+    return Spec(own, common, joined(changed, change(common) if common else ""))
+
+
+def _text(version: str, kind: str, devices: Sequence[tuple[str, str]]) -> str:
+    each = ",".join(f'{{"name":{json_text(name)},"containerEdits":{edits}}}' for name, edits in devices)
+    return f'{{"cdiVersion":"{version}","kind":{json_text(kind)},"devices":[{each}]}}\n'
 
 
 def _own(name: str, known: Known) -> Known:
