@@ -151,7 +151,7 @@ class Attempt:
             replace(device, facts=p.facts, status=p.status, metadata=p.metadata)
             for device, p in zip(self.tenure.devices, (w.prepared for w in work), strict=True)
         ]
-        self.tenure.finish(answer, devices, specs)
+        self.tenure.finish(answer, devices, specs, self._repeated)
         # After the commit: a file that is missing is written again from the journal at the next start or
         # prepare; a file without a record would be nobody's.
         self.kit.cdi.write(specs)

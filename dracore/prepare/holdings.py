@@ -21,6 +21,10 @@ _EFFECT = (
 )
 
 
+DOUBT = "not looked at since"
+"""A drift that begins so is none yet: nobody counts on the effect before the node has been asked."""
+
+
 @dataclass(frozen=True, slots=True)
 class Held:
     """One effect as the journal knows it.
@@ -94,6 +98,16 @@ def keys_of(tx: Tx, holder: str) -> list[str]:
     """What a claim or plugin holds, the latest hold first: the order of release."""
     rows = tx.rows("SELECT key FROM holders WHERE holder = ? ORDER BY seq DESC", (holder,))
     return [row[0] for row in rows]
+
+
+def sound(tx: Tx, holder: str) -> set[str]:
+    """Keys of what `holder` holds and the node has, as far as is known."""
+    rows = tx.rows(
+        "SELECT key FROM holders JOIN effects USING (key)"
+        " WHERE holder = ? AND effects.state = 'applied' AND coalesce(drift, '') = ''",
+        (holder,),
+    )
+    return {row[0] for row in rows}
 
 
 def plugin_holders(tx: Tx) -> set[str]:

@@ -307,7 +307,8 @@ class Reconciler:
         """Probes every effect; reports those that changed, and repairs the ones that may be. Answers all
         that is not as it should be."""
         drifts = []
-        for known in self._kit.journal.read(holdings.every):
+        effects, holders = self._kit.journal.read(lambda tx: (holdings.every(tx), holdings.all_holders(tx)))
+        for known in effects:
             if self._stopping.is_set() or not self._allowed():
                 break
             seen = self._engine.effects.check_present(known.key, recovery.time_left)
@@ -326,6 +327,8 @@ class Reconciler:
                 continue
             drift = self._engine.mark_drift(held.key, text)
             if drift is None:
+                if text and not known.drift:  # only claims that wait had it: it is forgotten by now
+                    self._say(Drift(known.kind, known.key, tuple(holders.get(known.key, ())), (), text))
                 continue
             if text != known.drift:
                 self._report(drift)
@@ -335,13 +338,16 @@ class Reconciler:
 
     def _report(self, drift: Drift) -> None:
         if drift.text:
-            self._kit.reports.count("drift_total")
-            concerned = [record.ref for record in self._engine.records() if record.ref.uid in drift.holders]
-            for claim in concerned:
-                self._kit.reports.event("EffectDrifted", drift.text, claim=claim)
-            if not concerned:  # a plugin's own effect is said of the node
-                self._kit.reports.event("EffectDrifted", drift.text)
+            self._say(drift)
         self._on_drift(drift)
+
+    def _say(self, drift: Drift) -> None:
+        self._kit.reports.count("drift_total")
+        concerned = [record.ref for record in self._engine.records() if record.ref.uid in drift.holders]
+        for claim in concerned:
+            self._kit.reports.event("EffectDrifted", drift.text, claim=claim)
+        if not concerned:  # a plugin's own effect is said of the node
+            self._kit.reports.event("EffectDrifted", drift.text)
 
     def _repair(self, held: Held, drift: Drift) -> bool:
         """A full prepare of every claim that holds it; never of one effect under a running container."""

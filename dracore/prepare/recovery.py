@@ -75,7 +75,7 @@ def after_start(kit: Kit) -> None:
                 tx.note(holder, "gone", now.why, key=key)
             holdings.forget(tx, key)
         for key in now.doubtful:
-            holdings.drifted(tx, key, f"not looked at since {now.why}")
+            holdings.drifted(tx, key, f"{holdings.DOUBT} {now.why}")
         for key, boot in now.seen.items():
             holdings.seen_in(tx, key, boot)
         for record in records.every(tx) if now.rebooted else ():

@@ -6,15 +6,15 @@ on it changes nothing, whatever its hooks go on to do.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
 from dracore.cdi import Specs
-from dracore.errors import ClaimError, DracoreError, Superseded, Waiting
+from dracore.errors import ClaimError, DracoreError, EffectFailed, Superseded, Waiting
 from dracore.model.answer import Call, PreparedResult
 from dracore.model.claim import Claim
-from dracore.prepare import records
+from dracore.prepare import holdings, records
 from dracore.prepare.kit import WAIT_MARGIN, Kit, lock_time
 from dracore.prepare.locks import Lock
 from dracore.prepare.records import DeviceRecord, Record, State
@@ -102,11 +102,17 @@ class Tenure:
         return record
 
     def finish(
-        self, answer: tuple[PreparedResult, ...], devices: Sequence[DeviceRecord], specs: Specs
+        self,
+        answer: tuple[PreparedResult, ...],
+        devices: Sequence[DeviceRecord],
+        specs: Specs,
+        counts_on: Set[str],
     ) -> None:
         """The claim is prepared.
 
         :param devices: with what the hooks said of each.
+        :param counts_on: keys of what the hooks hold.
+        :raises EffectFailed: one of them is not there any more.
         """
         names = ", ".join(device.device for device in devices)
 
@@ -116,6 +122,12 @@ class Tenure:
             if not self.begun:
                 return records.at_once(tx, whole, devices, specs)
             self._check_mine(tx)
+            lost = counts_on and counts_on - holdings.sound(tx, self.name)
+            if lost:
+                raise EffectFailed(
+                    f"{min(lost)} was undone by somebody while the claim was being prepared",
+                    fix="the kubelet asks again",
+                )
             records.finish(tx, whole, devices, specs)
             return None
 
@@ -195,6 +207,9 @@ class Tenure:
         record = records.get(tx, self.name)
         if record is None:
             raise self._end(Overtaken("the claim was released meanwhile", fix="the kubelet asks again"))
+        if record.attempt != self._record.attempt and record.awaited.startswith(records.NEXT_PREPARE):
+            # Nobody has taken it over: there is no answer to wait for.
+            raise self._end(Waiting(f"waits for {record.awaited}", fix="the kubelet asks again"))
         if record.attempt != self._record.attempt:
             raise self._end(Overtaken("another call has taken the claim over", fix="the kubelet asks again"))
 

@@ -54,7 +54,7 @@ class Effects:
             held, holders = self._journal.read(lambda tx: (holdings.get(tx, key), holdings.holders(tx, key)))
             lost: list[str] = []
             if held and held.drift and held.state == "applied":
-                held = self.probing.settle(held, holders, holder.name, time_left)
+                held = self.probing.settle(held, holder.name, time_left)
                 lost = [] if held else [h for h in holders if h.startswith("plugin:") and h != holder.name]
             if held and (held.state != "applied" or not holders):
                 # An intent that its process did not live to finish, or a revert that failed: never adopted.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from dracore.errors import EffectFailed
 from dracore.model.effect import Absent, Present, Probe, Unknown
 from dracore.prepare import holdings, records
@@ -41,61 +39,64 @@ class Probing:
 
         Gone and held by nobody that runs: it is forgotten.
         """
-        held, holders = self._journal.read(lambda tx: (holdings.get(tx, key), holdings.holders(tx, key)))
-        if held is None or held.state != "applied":
+        known = self._journal.read(lambda tx: holdings.get(tx, key))
+        if known is None or known.state != "applied":
             return None
-        found = self.probe(held, time_left)
-        if isinstance(found, Unknown):
-            return held, found
-        runs = self._journal.read(lambda tx: any(_runs(records.get(tx, h)) for h in holders))
+        found = self.probe(known, time_left)
         if isinstance(found, Absent):
-            if not runs:
-                self._lost(held)
-        elif held.drift and (not runs or not changed(held, found)):
-            held = self._confirm(held, found)
-        return held, found
+            self._lose(known)
+        elif isinstance(found, Present) and known.drift:
+            needed = self._journal.read(lambda tx: _needing(tx, known))
+            if not needed or not changed(known, found):
+                return self._confirm(known, found), found
+        return known, found
 
-    def settle(self, held: Held, holders: Sequence[str], asking: str, time_left: TimeLeft) -> Held | None:
+    def settle(self, held: Held, asking: str, time_left: TimeLeft) -> Held | None:
         """An effect that may not be there any more (a reboot, an administrator): the node says."""
         found = self.probe(held, time_left)
         if isinstance(found, Present):
-            return self._confirm(held, found)
+            return self._confirm(held, found, asking)
         if isinstance(found, Unknown):
             raise EffectFailed(
                 f"it cannot be told whether {held.kind} {held.key} is still there: {found.reason}",
                 fix="the kubelet asks again",
             )
-        running = self._journal.read(
-            lambda tx: [h for h in holders if h != asking and _runs(records.get(tx, h))]
-        )
-        if running:
-            names = self._journal.read(lambda tx: records.names(tx, running))
+        needing = self._lose(held, asking)
+        if needing:
             raise EffectFailed(
-                f"{held.kind} {held.key} was undone by somebody while {', '.join(names)} needs it",
+                f"{held.kind} {held.key} was undone by somebody while {', '.join(needing)} needs it",
                 fix="it is made again with those claims' next full prepare",
             )
-        self._lost(held)
         return None
 
-    def _confirm(self, held: Held, found: Present) -> Held:
+    def _confirm(self, held: Held, found: Present, asking: str = "") -> Held:
         """The effect is there after all; ids may have changed with a reboot."""
         outcome = held.outcome if found.outcome is None else decode(encode(found.outcome))
 
         def present(tx: Tx) -> Held | None:
             if outcome != held.outcome:
                 tx.execute("UPDATE effects SET outcome = ? WHERE key = ?", (encode(outcome), held.key))
+                _begin_anew(tx, held, asking, "has changed")
             holdings.drifted(tx, held.key, "")
             return holdings.get(tx, held.key)
 
         return self._journal.write(f"effect.confirm {held.key}", present) or held
 
-    def _lost(self, held: Held) -> None:
-        def lost(tx: Tx) -> None:
+    def _lose(self, held: Held, asking: str = "") -> list[str]:
+        """Forgets an effect that is gone, save where others than `asking` need it: answers those."""
+
+        def lose(tx: Tx) -> list[str]:
+            needing = _needing(tx, held, asking)
+            if needing:
+                return records.names(tx, needing)
             for holder in holdings.holders(tx, held.key):
                 tx.note(holder, "lost", held.drift, kind=held.kind, key=held.key)
+            _begin_anew(tx, held, asking, "was undone by somebody")
             holdings.forget(tx, held.key)
+            return []
 
-        self._journal.write(f"effect.lost {held.key}", lost)
+        needing = self._journal.read(lambda tx: records.names(tx, _needing(tx, held, asking)))
+        return needing or self._journal.write(f"effect.lost {held.key}", lose)
 
 
 def changed(held: Held, found: Present) -> bool:
@@ -103,6 +104,26 @@ def changed(held: Held, found: Present) -> bool:
     return found.outcome is not None and encode(found.outcome) != encode(held.outcome)
 
 
-def _runs(record: records.Record | None) -> bool:
-    """Whether containers may be using what the claim holds."""
-    return record is not None and record.state == "prepared"
+def _begin_anew(tx: Tx, held: Held, asking: str, what: str) -> None:
+    """Claims that wait and hold the effect: an attempt that waits just now would go on with what it knew."""
+    for holder in holdings.holders(tx, held.key):
+        record = records.get(tx, holder)
+        if record is None or record.state != "waiting" or holder == asking:
+            continue
+        awaited = record.awaited
+        if not awaited.startswith(records.NEXT_PREPARE):
+            awaited = f"{records.NEXT_PREPARE}: {held.kind} {held.key} {what}"
+        records.move(tx, holder, "waiting", awaited=awaited, error=record.error, new_attempt=True)
+
+
+def _needing(tx: Tx, held: Held, asking: str = "") -> list[str]:
+    """Holders of an effect, without `asking`, whose containers may use it or whose attempt counts on it."""
+    return [h for h in holdings.holders(tx, held.key) if h != asking and _needs(records.get(tx, h), held)]
+
+
+def _needs(record: records.Record | None, held: Held) -> bool:
+    if record is None:
+        return False
+    return record.state == "prepared" or (
+        record.state == "preparing" and not held.drift.startswith(holdings.DOUBT)
+    )
