@@ -220,6 +220,20 @@ def requests(seed: int, count: int) -> Iterator[dict[str, Any]]:
             yield {"expression": text, "new": True, "version": version, **gates}
 
 
+def mutated(seed: int, count: int, written: list[str]) -> Iterator[dict[str, Any]]:
+    """Questions of the second generator (tests/fuzz), in the environment of stored expressions."""
+    sys.path.insert(0, str(HERE.parent / "fuzz"))
+    from mutations import Mutator
+
+    seen: set[str] = set()
+    for text in Mutator(seed, written).expressions():
+        if text not in seen and len(text) < 2000:
+            seen.add(text)
+            yield {"expression": text, "consumable": True, "lists": True}
+        if len(seen) == count:
+            return
+
+
 def record() -> None:
     """Writes the committed answers anew."""
     from expressions import DEVICES
@@ -228,6 +242,7 @@ def record() -> None:
     written = [line for line in (HERE / "expressions.txt").read_text().splitlines() if line.strip()]
     asked = [{"expression": text, "consumable": True, "lists": True} for text in written]
     asked += list(requests(2026, 2200))
+    asked += list(mutated(2027, 1500, [request["expression"] for request in asked]))
     answers = ask(program, ({**request, "devices": DEVICES} for request in asked))
     lines = [json.dumps(DEVICES)]
     lines += [
