@@ -16,6 +16,7 @@ from dracore.allocate.pools import Pool, PoolIndex, PoolState
 from dracore.allocate.published import PoolId, PublishedSlice, TaintRule, with_rules
 from dracore.allocate.results import Allocation, allocation
 from dracore.allocate.search import LimitReached, Search, Without
+from dracore.allocate.shares import NotRepresentable
 from dracore.allocate.wanted import DeviceClass, WantedClaim
 from dracore.errors import SelectorError
 from dracore.model.names import RESULTS_PER_CLAIM
@@ -153,6 +154,26 @@ class Allocator:
         if any(pool.state is PoolState.INVALID for pool in pools):
             return Answer(None, "invalid resource pools were encountered", this_node_only=True)
         return Answer(None, steps=search.steps)
+
+    def cannot_err(self, node: Node, claims: Sequence[WantedClaim]) -> bool:
+        """Whether an attempt on `node` ends without an error, whatever is in use: no selector fails on any of
+        its devices, and all amounts can be calculated with.
+        """
+        pools = self.pools(node)
+        asks = Asks(self.classes, self.features, self.matching, node, pools)
+        offers = [offer for pool in pools for offer in pool.offers]
+        try:
+            for index, claim in enumerate(claims):
+                self._check_constraints(claim)
+                for ask in (ask for group in asks.of(index, claim) for ask in group):
+                    if ask.all_devices:
+                        return False  # a constraint that one of all breaks is an error
+                    for offer in offers:
+                        asks.selectable(ask, offer)
+                        asks.amounts(ask, offer)
+        except (Fatal, SelectorFailed, NotRepresentable):
+            return False
+        return True
 
     def _is_full(self, pools: Sequence[Pool], claims: Sequence[WantedClaim], held: Held) -> bool:
         """Whether the first request cannot but find every device in use: most nodes of a busy cluster.

@@ -12,6 +12,7 @@ from dracore.allocate.pools import Offer, Pool, PoolState
 from dracore.allocate.shares import NotRepresentable, Size, fits, taken
 from dracore.allocate.wanted import DeviceClass, Request, RequestGroup, WantedClaim
 from dracore.model.names import RESULTS_PER_CLAIM
+from dracore.model.quantity import Quantity
 
 
 class Fatal(Exception):
@@ -162,12 +163,21 @@ class Asks:
             ]
         return found
 
-    def _large_enough(self, ask: Ask, offer: Offer, where: str) -> bool:
+    def amounts(self, ask: Ask, offer: Offer) -> Mapping[str, Quantity] | None:
+        """What a request takes of a device; None where it does not allow that.
+
+        :raises NotRepresentable: nobody can calculate with that.
+        """
         if not self._features.consumable_capacity:
-            return True
+            return {}
         capacity = offer.device.capacity
+        return taken(ask.request.capacity, capacity, fractional=self._features.fractional_range)
+
+    def _large_enough(self, ask: Ask, offer: Offer, where: str) -> bool:
         try:
-            amounts = taken(ask.request.capacity, capacity, fractional=self._features.fractional_range)
+            amounts = self.amounts(ask, offer)
         except NotRepresentable as error:
             raise Fatal(f"{where}: checking capacity for device {offer.device.id.device}: {error}") from None
-        return amounts is not None and fits(amounts, capacity)
+        if not self._features.consumable_capacity:
+            return True
+        return amounts is not None and fits(amounts, offer.device.capacity)

@@ -46,6 +46,27 @@ class Pool:
         return any(offer.device.has_conditions for offer in self.offers)
 
 
+NODE_OPERATIONS = "DRAOptionalNodeOperations"
+"""The gate, and the feature that a node declares where it can skip operations (KEP-5945)."""
+
+
+def missing_gate(offer: Offer, features: Features) -> str:
+    """The gate that is off and without which nobody gets this device; empty where there is none."""
+    if offer.device.conditions and not features.binding_conditions:
+        return "DRADeviceBindingConditions"
+    if offer.device.draws and not features.partitionable_devices:
+        return "DRAPartitionableDevices"
+    if offer.slice.skip_node_operations and features.skips_count and not features.optional_node_operations:
+        return NODE_OPERATIONS
+    return ""
+
+
+def skips(offer: Offer, node: Node, features: Features) -> bool:
+    """Whether a node can skip what the slice wants skipped; one that wants nothing is no question."""
+    asked = offer.slice.skip_node_operations and features.skips_count
+    return not asked or NODE_OPERATIONS in node.declared_features
+
+
 class PoolIndex:
     """All slices of a cluster, sorted so that a node's pools are found quickly."""
 

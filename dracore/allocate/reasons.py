@@ -15,9 +15,8 @@ from dracore.allocate.features import Features
 from dracore.allocate.held import Held
 from dracore.allocate.matching import Matching, fault_of
 from dracore.allocate.nodes import Node
-from dracore.allocate.pools import Offer, Pool
+from dracore.allocate.pools import NODE_OPERATIONS, Offer, Pool, missing_gate, skips
 from dracore.allocate.published import DeviceId, PublishedDevice, TaintRule, billionths, taint
-from dracore.allocate.search import NODE_OPERATIONS
 from dracore.allocate.shares import NotRepresentable, rule_of, taken
 from dracore.allocate.taints import in_the_way
 from dracore.allocate.terms import Miss, guards, nearest, reads, terms
@@ -113,8 +112,7 @@ class Judge:
     def on_node(self, offer: Offer, node: Node) -> Reason | None:
         """Whether the node is what keeps a device away."""
         device = offer.device
-        skips = offer.slice.skip_node_operations and self._features.skips_count
-        if skips and NODE_OPERATIONS not in node.declared_features:
+        if not skips(offer, node, self._features):
             text = f"node {node.name} does not declare {NODE_OPERATIONS}"
             return Reason(device.id, Stage.FEATURES, text, f"node {node.name} declared it")
         if offer.slice.per_device and not device.reach.covers(node):
@@ -136,13 +134,7 @@ class Judge:
 
     def _gates(self, offer: Offer) -> Reason | None:
         device = offer.device
-        missing = ""
-        if device.conditions and not self._features.binding_conditions:
-            missing = "DRADeviceBindingConditions"
-        elif device.draws and not self._features.partitionable_devices:
-            missing = "DRAPartitionableDevices"
-        elif offer.slice.skip_node_operations and self._features.skips_count:
-            missing = "" if self._features.optional_node_operations else NODE_OPERATIONS
+        missing = missing_gate(offer, self._features)
         if not missing:
             return None
         return Reason(

@@ -18,17 +18,13 @@ from dracore.allocate.counters import Before, CounterLedger
 from dracore.allocate.features import Features
 from dracore.allocate.held import Held
 from dracore.allocate.nodes import Node
-from dracore.allocate.pools import Offer, Pool, PoolState
+from dracore.allocate.pools import Offer, Pool, PoolState, missing_gate, skips
 from dracore.allocate.published import DeviceId, billionths
 from dracore.allocate.shares import NotRepresentable, Size, taken
 from dracore.allocate.taints import in_the_way
 from dracore.allocate.wanted import WantedClaim
 from dracore.model.names import RESULTS_PER_CLAIM
 from dracore.model.quantity import Quantity
-
-NODE_OPERATIONS = "DRAOptionalNodeOperations"
-"""The feature that a node declares where it can skip operations (KEP-5945)."""
-
 
 _NOTHING: Mapping[str, int] = {}
 
@@ -240,11 +236,7 @@ class Search:
         fitting, amounts = self._amounts(ask, offer)
         if not fitting and not must:
             return False
-        if offer.slice.skip_node_operations and self._features.skips_count:
-            declared = NODE_OPERATIONS in self._node.declared_features
-            if not (declared and self._features.optional_node_operations):
-                return False
-        if device.draws and not self._features.partitionable_devices:
+        if missing_gate(offer, self._features) or not skips(offer, self._node, self._features):
             return False
         pick = Pick(ask, offer, amounts if shared else None)
         # Further shares of a device draw on no counter again.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ from dracore.allocate.held import Held
 from dracore.allocate.matching import Compiler, cel
 from dracore.allocate.nodes import Node, NodeSelector
 from dracore.allocate.pods import Pod, extended_requests
-from dracore.allocate.pools import Offer, PoolState
+from dracore.allocate.pools import Offer, PoolState, missing_gate, skips
 from dracore.allocate.published import DeviceId, billionths
 from dracore.allocate.results import Allocation
 from dracore.allocate.told import error_told
@@ -23,6 +23,11 @@ from dracore.allocate.world import World
 from dracore.errors import ConfigError
 from dracore.model.claim import ClaimRef
 from dracore.model.device import JSON
+
+ALL_FILTERED = 100
+"""Up to so many nodes the scheduler filters all (minFeasibleNodesToFind); of more it may stop earlier."""
+ELSEWHERE = 100_000
+"""Devices that may be tried on a further node, where nothing but an error is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +116,8 @@ class Simulation:
         self.held = Held()
         self.holders: dict[DeviceId, list[str]] = {}
         self._refused: dict[str, set[str]] = {}
+        self._harmless: dict[str, set[str]] = {}
+        """What is asked for to the nodes where that cannot end with an error, whatever is in use."""
         self._done: dict[tuple[str, str], Outcome] = {}
         self._selectors: dict[tuple[str, str], NodeSelector] = {}
         for stored in world.claims.values():
@@ -213,7 +220,7 @@ class Simulation:
             return [self._note(Outcome(claim, reason=closed)) for claim in claims]
         failed: Answer | None = None
         refused = self._refused.setdefault(_signature(wish.claims), set())
-        for node in nodes:
+        for place, node in enumerate(nodes, 1):
             if node.name in refused and not wish.extends:
                 continue
             claims = self._extended(wish, node)
@@ -221,6 +228,9 @@ class Simulation:
                 return []
             answer = self.allocator.allocate(node, claims, self.held)
             if answer.allocations is not None:
+                ending = self._ended(wish, nodes[place:ALL_FILTERED], refused)
+                if ending is not None:
+                    return self._refuse(ending[1], ending[2], [ending[0]])
                 return [
                     self._take(claim, node, allocation)
                     for claim, allocation in zip(claims, answer.allocations, strict=True)
@@ -235,6 +245,27 @@ class Simulation:
                     return self._refuse(claims, answer.error, [node])
         claims = self._extended(wish, nodes[0])
         return self._refuse(claims, failed.error if failed is not None else "", nodes, closed)
+
+    def _ended(
+        self, wish: _Wish, nodes: Sequence[Node], refused: Collection[str]
+    ) -> tuple[Node, list[WantedClaim], str] | None:
+        """The first of the nodes whose filter ends the attempt with an error: the scheduler filters them all,
+        and takes none where one of them ends so.
+        """
+        for node in nodes:
+            if node.name in refused and not wish.extends:
+                continue
+            claims = self._extended(wish, node)
+            harmless = self._harmless.setdefault(_signature(claims), set())
+            if node.name in harmless:
+                continue
+            if self.allocator.cannot_err(node, claims):
+                harmless.add(node.name)
+                continue
+            answer = self.allocator.allocate(node, claims, self.held, limit=ELSEWHERE)
+            if answer.error and not answer.this_node_only and not answer.gave_up:
+                return node, claims, answer.error
+        return None
 
     def _open_to(self, wish: _Wish) -> tuple[list[Node], str]:
         """The nodes that a pod may use, and in a few words why not the others."""
@@ -301,14 +332,14 @@ class Simulation:
             return False
         if offer.slice.per_device and not device.reach.covers(node):
             return False
+        if missing_gate(offer, self._features) or not skips(offer, node, self._features):
+            return False
         shared = self.held.shared.get(device.id)
         if shared is not None:
             has = device.capacity.items()
             return all(billionths(amount.value) > shared.get(name, 0) for name, amount in has)
         if not device.draws:
             return True
-        if not self._features.partitionable_devices:
-            return False
         before = ledger.take(offer.pool, device)
         if before is None:
             return False

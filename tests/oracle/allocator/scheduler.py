@@ -85,11 +85,11 @@ def schedule(
             if answer.get("gaveUp"):
                 raise GaveUp
             if answer.get("error") and not answer.get("nodeOnly"):
-                error = answer["error"]
+                # The scheduler filters all nodes (up to a hundred); one error and it takes none of them.
+                name, allocations, error = "", None, answer["error"]
                 break
-            if answer["allocations"] is not None:
+            if answer["allocations"] is not None and allocations is None:
                 name, allocations = node["metadata"]["name"], answer["allocations"]
-                break
         for index, claim in enumerate(wish):
             allocation = allocations[index] if allocations is not None else None
             _hold(held, allocation, on)
