@@ -11,7 +11,6 @@ from dracore.selectors.depth import STRIDE, apart
 from dracore.selectors.faults import CompileError, Issue, Issues, Position
 from dracore.selectors.lexer import RESERVED, Token, tokens, value
 from dracore.selectors.macros import MACROS, MacroError
-from dracore.selectors.syntax import faults
 from dracore.selectors.tree import Call, Ident, ListNode, Literal, MapNode, Message, Node, Select
 
 NESTING_LIMIT = 250
@@ -61,6 +60,8 @@ def parse(source: str, libraries: Collection[str]) -> tuple[Node, set[str]]:
     try:
         root = parser.whole()
     except _SyntaxError as error:
+        from dracore.selectors.syntax import faults
+
         for pos, message in faults(source, parser.tokens, parser.unknown) or [(error.pos, error.message)]:
             issues.report(pos, message)
     except _TooDeepError as error:

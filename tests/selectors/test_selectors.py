@@ -143,6 +143,53 @@ def test_selectors_are_imported_without_cel_python_and_re2() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
 
 
+def test_a_node_plugin_imports_no_selectors_before_it_has_a_filter() -> None:
+    code = (
+        "import sys, dracore.cli.run, dracore.node.plugin, dracore.plugins; "
+        "print([name for name in sys.modules if name.startswith('dracore.selectors')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "[]\n", done.stderr
+
+
+@pytest.mark.parametrize("text", ["'a'.matches('b') || device.driver == 'd'", "semver('1.2.3').major() == 1"])
+def test_valid_expressions_need_no_reader_of_faults(text: str) -> None:
+    code = (
+        f"import sys; from dracore.selectors import compile; compile({text!r}).cost; "
+        "print('dracore.selectors.syntax' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
+
+
+def test_answers_about_published_devices_are_remembered_by_what_is_read() -> None:
+    selector = compile("device.attributes['d'].x == 1 || device.capacity['d'].m.isInteger()")
+
+    def published(attributes: dict[str, object], **amounts: str) -> dict[str, object]:
+        capacity = {name: {"value": value} for name, value in amounts.items()}
+        return {"name": "a", "attributes": attributes, "capacity": capacity}
+
+    cases = [
+        (published({"x": {"int": 1}, "uuid": {"string": "1"}}), True),
+        (published({"x": {"int": 1}, "uuid": {"string": "2"}}), True),
+        (published({"x": {"bool": True}}, m="1"), True),
+        (published({"x": {"bool": True}}, m="1500m"), False),
+        (published({"d/x": {"ints": [1]}}, m="500m"), False),
+        (published({"x": {"int": 1}, "bad": {"version": "1"}}), None),
+        (published({"x": {"int": "1"}}, m="1"), None),
+        (published({"x": {"int": 1}}, m="x"), None),
+        (published({"x": {"versions": ["1.2.3"]}}, m="1"), True),
+        (published({"x": {}}), None),
+        (published({}), None),
+    ]
+    for _ in range(2):
+        for device, expected in cases:
+            if expected is None:
+                with pytest.raises(SelectorError):
+                    selector.matches("d", device)
+            else:
+                assert selector.matches("d", device) is expected
+
+
 def test_several_threads_compile_and_match() -> None:
     failures: list[BaseException] = []
 
