@@ -320,6 +320,8 @@ def _slice(item: dict[str, Any], where: str) -> dict[str, Any]:
     if not isinstance(pool, dict) or not isinstance(pool.get("name"), str):
         raise ConfigError("is not a text", where=f"{where}: spec.pool.name")
     devices: list[dict[str, Any]] = []
+    if not isinstance(spec.get("devices") or [], list):
+        raise ConfigError("is not a list", where=f"{where}: spec.devices")
     for index, device in enumerate(spec.get("devices") or ()):
         place = f"{where}: spec.devices[{index}]"
         if not isinstance(device, dict) or not isinstance(device.get("name"), str):

@@ -247,6 +247,7 @@ class _Checker:
             self._report(node.pos, f"'{name}' is not a message type")
         else:
             self._report(node.pos, f"undeclared reference to '{node.name}' (in container '')")
+            return ERROR
         for pos, field, value, optional in node.fields:
             wanted = ERROR
             if known is not None and field in known.fields:

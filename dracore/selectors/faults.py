@@ -31,7 +31,7 @@ class CompileError(SelectorError):
     """An expression does not compile. `detail` is the API server's text, `position` where it begins."""
 
     def __init__(self, text: str, detail: str, issues: tuple[Issue, ...] = ()) -> None:
-        first = issues[0] if issues else None
+        first = issues[0] if issues and issues[0].position.line > 0 else None
         place = f" at line {first.position.line}, column {first.position.column}" if first else ""
         super().__init__(
             f"not valid{place}: {first.message if first else detail}", where=f"selector {short(text)}"

@@ -59,6 +59,14 @@ def test_check_says_type_cost_and_libraries() -> None:
     assert 3 <= answer["cost"] <= 10
 
 
+def test_what_is_nested_too_deeply_has_no_place() -> None:
+    answer = json.loads(run("check", "(" * 10_000, "-o", "json").stdout)
+    assert answer["error"] == (
+        "compilation failed: ERROR: <input>:-1:0: expression recursion limit exceeded: 250"
+    )
+    assert answer["position"] is None
+
+
 def test_check_says_where_it_does_not_compile() -> None:
     done = run("check", "true &&\n  device.foo", "-o", "json")
     answer = json.loads(done.stdout)
@@ -227,6 +235,10 @@ def test_eval_of_many_expressions(tmp_path: Path) -> None:
         ("items: [5]", r"items\[0\]: is not an object"),
         ("kind: ResourceSlice\nspec: {}", "spec.driver"),
         ("kind: ResourceSlice\nspec: {driver: a, pool: {}}", "spec.pool.name"),
+        (
+            "kind: ResourceSlice\nspec: {driver: a, pool: {name: b}, devices: 5}",
+            "spec.devices: is not a list",
+        ),
         ("kind: ResourceSlice\nspec: {driver: a, pool: {name: b}, devices: [{}]}", r"spec.devices\[0\]"),
         (
             "kind: ResourceSlice\nspec: {driver: a, pool: {name: b}, devices: [{name: c}, 5]}",
