@@ -85,6 +85,10 @@ class Explanation:
     together: tuple[Together, ...] = ()
     """Why devices that would each do cannot be had together."""
 
+    def of(self, claim: str) -> Explanation:
+        """The same for another claim that asks for the same."""
+        return replace(self, funnels=tuple(replace(funnel, claim=claim) for funnel in self.funnels))
+
 
 REASONS_LIMIT = 2_000
 """How many devices that others hold are told of for one request; all are counted."""
@@ -268,8 +272,8 @@ def _joint(
         found = [_joint_of(allocator, node, looked, held).find() for node in open_to[:NODES_LIMIT]]
         rest = len(open_to) - 1
         if rest:
-            others = "the other node" if rest == 1 else f"the {rest} other nodes"
-            found[0] = replace(found[0], told=f"{found[0].told}; nor can they on {others} that has enough")
+            others = "the other node that has" if rest == 1 else f"the {rest} other nodes that have"
+            found[0] = replace(found[0], told=f"{found[0].told}; nor on {others} enough")
         return found
     lines = []
     for name, asks in sorted(lacking.items(), key=lambda entry: len(entry[1])):

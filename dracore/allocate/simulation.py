@@ -119,6 +119,9 @@ class Simulation:
         self._harmless: dict[str, set[str]] = {}
         """What is asked for to the nodes where that cannot end with an error, whatever is in use."""
         self._done: dict[tuple[str, str], Outcome] = {}
+        self._taken = 0
+        """How many claims hold something."""
+        self._last: tuple[tuple[str, int, tuple[str, ...]], Explanation] | None = None
         self._selectors: dict[tuple[str, str], NodeSelector] = {}
         for stored in world.claims.values():
             if stored.results is not None:
@@ -286,13 +289,23 @@ class Simulation:
     def _refuse(
         self, claims: Sequence[WantedClaim], error: str, nodes: Sequence[Node], closed: str = ""
     ) -> list[Outcome]:
-        explanation = explain(self.allocator, nodes, claims, self.held, holders=self.holders, error=error)
+        explanation = self._explanation(claims, error, nodes)
         reason = explanation.summary
         if error:
             reason = error_told(error, self.allocator, claims, explanation)
         if closed:
             reason = f"{reason}; {closed}"
         return [self._note(Outcome(claim, reason=reason, explanation=explanation)) for claim in claims]
+
+    def _explanation(self, claims: Sequence[WantedClaim], error: str, nodes: Sequence[Node]) -> Explanation:
+        """What was found for one that asked for the same, where nothing has been taken since."""
+        same = (_signature(claims), self._taken, tuple(node.name for node in nodes))
+        if len(claims) == 1 and not error and self._last is not None and self._last[0] == same:
+            return self._last[1].of(claims[0].title)
+        found = explain(self.allocator, nodes, claims, self.held, holders=self.holders, error=error)
+        if not any(funnel.error for funnel in found.funnels):
+            self._last = same, found
+        return found
 
     def _take(self, claim: WantedClaim, node: Node, allocation: Allocation) -> Outcome:
         self._hold(claim.ref, [picked.json() for picked in allocation.results])
@@ -307,6 +320,7 @@ class Simulation:
         return outcome
 
     def _hold(self, ref: ClaimRef, results: Sequence[Mapping[str, Any]]) -> None:
+        self._taken += 1
         self.held.add(results, consumable=self._features.consumable_capacity)
         for result in results:
             if not result.get("adminAccess"):

@@ -360,3 +360,14 @@ def test_a_gate_that_is_off_is_named(gate: str, says: str, tmp_path: Path) -> No
     file.write_text("\n".join(map(json.dumps, items)))
     result = CliRunner().invoke(app, ["explain", "-f", str(file), "--gates", f"{gate}=false"])
     assert says in result.stdout
+
+
+def test_claims_that_ask_for_the_same_have_explanations_of_their_own(tmp_path: Path) -> None:
+    wants = req("gpu", f"{C}.memory.compareTo(quantity('90Gi')) >= 0")
+    items = [node(), cls(), sl(*FOUR), claim(wants), claim(wants, name="d")]
+    file = tmp_path / "cluster.json"
+    file.write_text("\n".join(map(json.dumps, items)))
+    result = CliRunner().invoke(app, ["explain", "-f", str(file), "-o", "json"])
+    claims = json.loads(result.stdout)["claims"]
+    assert [one["explanation"]["requests"][0]["claim"] for one in claims] == ["team/c", "team/d"]
+    assert len({one["reason"] for one in claims}) == 1
