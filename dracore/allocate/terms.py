@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
@@ -215,7 +215,12 @@ def _value(match: re.Match[str], device: PublishedDevice) -> Any:
     ((_, value),) = attribute.items()
     if isinstance(value, list):
         return f"[{', '.join(map(str, value))}]"
-    return str(value).lower() if isinstance(value, bool) else value
+    if isinstance(value, Mapping):
+        return "a value of no known type"
+    if isinstance(value, bool):
+        return str(value).lower()
+    # Of a type of the future only a text is known.
+    return value if isinstance(value, int | str) else str(value)[:100]
 
 
 @lru_cache(maxsize=1024, typed=True)
