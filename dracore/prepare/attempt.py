@@ -31,8 +31,8 @@ from dracore.prepare.transaction import Tx
 class Attempt:
     """Prepares `claim`; its lock is held.
 
-    :param record: what the journal has of this allocation (a claim that waits), or None.
-    :param repair: the claim's containers may be running: a failure releases nothing.
+    :param record: what the journal has of this allocation (a claim that waits), or None. Where its containers
+        may be running, a failure releases nothing.
     """
 
     def __init__(
@@ -43,8 +43,6 @@ class Attempt:
         record: Record | None,
         lock: Lock,
         call: Call,
-        *,
-        repair: bool = False,
     ) -> None:
         self.kit = kit
         self.effects = effects
@@ -53,8 +51,7 @@ class Attempt:
         """What ``dra_prepare_claim`` of each plugin said."""
         self._call = call
         self._before = record
-        self._repair = repair
-        self.tenure = Tenure(kit, claim, lock, call, repair=repair)
+        self.tenure = Tenure(kit, claim, lock, call, record)
         self._repeated: set[str] = set()
         self._made_dir = False
 
@@ -167,7 +164,7 @@ class Attempt:
             if record is None:
                 if self._made_dir:
                     self.kit.remove_claim_dir(uid)
-            elif self._repair:
+            elif self.tenure.runs:
                 self._keep(error)
             elif self.tenure.begun or self._before is None or record.state == "preparing":
                 with contextlib.suppress(Exception):  # to undo it matters more than to have said it
@@ -182,10 +179,10 @@ class Attempt:
             )
 
     def _keep(self, error: Exception) -> None:
-        """A repair that failed: containers may run on what the claim holds, so it stays held."""
+        """Containers may run on what the claim holds, so it stays held."""
 
         def keep(tx: Tx) -> None:
-            records.move(tx, self.name, "waiting", awaited="a repair", error=str(error))
+            records.suspend(tx, self.name, self.kit.boot_id, self.tenure.repair, error=str(error))
             tx.note(self.name, "error", f"repair: {error}")
 
         self.kit.journal.write(f"claim.kept {self.name}", keep)

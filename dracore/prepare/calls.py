@@ -89,7 +89,7 @@ class Calls:
             if not claim.results:
                 return ()
             self._renew_devices()
-            attempt = Attempt(self._kit, self._effects, claim, record, lock, call, repair=repair)
+            attempt = Attempt(self._kit, self._effects, claim, record, lock, call)
             try:
                 return attempt.run()
             except Overtaken as overtaken:
@@ -136,7 +136,12 @@ class Calls:
     def _to_repair(self, claim: Claim) -> Record:
         """A repair goes on with what is there; it releases nothing and begins nothing."""
         record = self._journal.read(lambda tx: records.get(tx, claim.ref.uid))
-        if record is None or record.state in ("preparing", "releasing") or record.digest != claim.digest():
+        if (
+            record is None
+            or record.state in ("preparing", "releasing")
+            or record.digest != claim.digest()
+            or not record.may_run(self._kit.boot_id)
+        ):
             raise Superseded(f"claim {claim.ref.name} has changed meanwhile; nothing was repaired")
         return record
 

@@ -206,8 +206,14 @@ class Engine:
         finally:
             lock.release()
 
-    def suspend(self, uid: str, why: str) -> Record | None:
-        """Makes a prepared claim wait, so that its next prepare runs the hooks again; answers its record."""
+    def suspend(self, uid: str, why: str, *, kind: str = "", key: str = "") -> Record | None:
+        """Makes a prepared claim wait for a repair, a prepare that runs the hooks again; answers its record.
+
+        It waits until one succeeds, over restarts, and counts as drifted until then.
+
+        :param kind: with `key`, the effect that is to be made good.
+        """
+        boot = self.kit.boot_id
         lock = self.kit.locks.claim(uid)
         if not lock.acquire(0):
             return None
@@ -215,11 +221,13 @@ class Engine:
 
             def move(tx: Tx) -> Record | None:
                 record = records.get(tx, uid)
-                if record is None or record.state != "prepared":
+                if record is None or not record.may_run(boot):
                     return None
-                records.move(tx, uid, "waiting", awaited=why, new_attempt=True)
-                tx.note(uid, "waiting", why)
-                return records.get(tx, uid)
+                if record.state == "prepared":
+                    records.suspend(tx, uid, boot, (kind, key, why), new_attempt=True)
+                    tx.note(uid, "waiting", f"a repair: {why}")
+                    return records.get(tx, uid)
+                return record if record.state == "waiting" and record.repair else None
 
             return self._journal.write(f"claim.suspended {uid}", move)
         finally:
@@ -244,7 +252,24 @@ class Engine:
         return self._journal.write(f"effect.drift {key}", mark)
 
     def drifts(self) -> list[Drift]:
-        """Every effect that the last probe found different, for status and device health."""
+        """Every effect that the last probe found different, and every claim that is still to be repaired of
+        one, for status and device health."""
         held = self._journal.read(holdings.every)
-        found = [self.mark_drift(h.key, h.drift) for h in held if h.drift]
-        return [drift for drift in found if drift is not None]
+        marked = [self.mark_drift(h.key, h.drift) for h in held if h.drift]
+        found = [drift for drift in marked if drift is not None]
+        keys = {drift.key for drift in found}
+        return found + [drift for _, drift in self.to_repair() if drift.key not in keys]
+
+    def to_repair(self) -> list[tuple[Record, Drift]]:
+        """Claims that wait for a repair, and of what."""
+
+        def read(tx: Tx) -> list[tuple[Record, Drift]]:
+            found = []
+            for record in records.every(tx, unsettled=True):
+                if record.state == "waiting" and record.repair and record.ran == self.kit.boot_id:
+                    devices = dict.fromkeys((d.pool, d.device) for d in records.devices(tx, record.ref.uid))
+                    kind, key, text = record.repair
+                    found.append((record, Drift(kind, key, (record.ref.uid,), tuple(devices), text)))
+            return found
+
+        return self._journal.read(read)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dracore.errors import DracoreError, NotFound
 from dracore.model.effect import Absent, Present
@@ -82,6 +82,9 @@ class Reconciler:
         self._missing: dict[tuple[str, int], float] = {}
         self._began: float | None = None
         self._unswept = self._kit.journal.fresh
+        self._unrepaired: dict[str, str] = {}
+        """Claims whose repair failed, and how."""
+        self._repair_retry = 0.0
         self._retry = 0.0
         self._revert_retry = 0.0
         self._stopping = threading.Event()
@@ -184,6 +187,9 @@ class Reconciler:
         waits = [since + self._timings.confirm - self._monotonic() for since in self._missing.values()]
         if self._unswept:
             waits.append(self._began + self._timings.confirm - self._monotonic())
+        self._repair_retry = self._next(self._repair_retry) if self._unrepaired else 0.0
+        if self._repair_retry:
+            waits.append(self._repair_retry)
         # A claim that pods still use is looked at again after another 90 s.
         waits = [wait if wait > 0 else self._timings.confirm for wait in waits]
         return min([self._timings.interval, *waits])
@@ -307,6 +313,7 @@ class Reconciler:
         """Probes every effect; reports those that changed, and repairs the ones that may be. Answers all
         that is not as it should be."""
         drifts = []
+        tried: set[str] = set()
         effects, holders = self._kit.journal.read(lambda tx: (holdings.every(tx), holdings.all_holders(tx)))
         for known in effects:
             if self._stopping.is_set() or not self._allowed():
@@ -332,9 +339,10 @@ class Reconciler:
                 continue
             if text != known.drift:
                 self._report(drift)
-            if text and not self._repair(held, drift):
+            if text and not self._repair(held, drift, tried):
                 drifts.append(drift)
-        return drifts
+        keys = {drift.key for drift in drifts}
+        return drifts + [drift for drift in self._repair_again(tried) if drift.key not in keys]
 
     def _report(self, drift: Drift) -> None:
         if drift.text:
@@ -349,26 +357,53 @@ class Reconciler:
         if not concerned:  # a plugin's own effect is said of the node
             self._kit.reports.event("EffectDrifted", drift.text)
 
-    def _repair(self, held: Held, drift: Drift) -> bool:
+    def _repair_again(self, tried: set[str]) -> list[Drift]:
+        """Claims whose repair failed, or did not live to its end; answers what is still not good.
+
+        :param tried: those that were tried just now.
+        """
+        left = []
+        waiting = self._engine.to_repair()
+        for record, drift in waiting:
+            if self._stopping.is_set() or not self._allowed():
+                break
+            if record.ref.uid in tried or not self._try_to_repair(record):
+                left.append(drift)
+            else:
+                self._report(replace(drift, text=""))
+        uids = {record.ref.uid for record, _ in waiting}
+        self._unrepaired = {uid: text for uid, text in self._unrepaired.items() if uid in uids}
+        return left
+
+    def _repair(self, held: Held, drift: Drift, tried: set[str]) -> bool:
         """A full prepare of every claim that holds it; never of one effect under a running container."""
         cls = self._kit.hooks.effect_type(self._kit.driver, held.kind)
         claims = [holder for holder in drift.holders if not holder.startswith("plugin:")]
         if cls is None or not cls.repairable or len(claims) < len(drift.holders):
             return False
-        suspended = [self._engine.suspend(uid, f"a repair: {drift.text}") for uid in claims]
+        suspended = [self._engine.suspend(uid, drift.text, kind=drift.kind, key=drift.key) for uid in claims]
         repaired = True
         for record in suspended:
             if record is None:
                 repaired = False
                 continue
-            try:
-                self._engine.repair(record.ref, ReconcileCall(recovery.TIME, self._monotonic))
-            except DracoreError as error:
-                repaired = False
-                self._kit.reports.event("RepairFailed", str(error), claim=record.ref)
+            tried.add(record.ref.uid)
+            repaired = self._try_to_repair(record) and repaired
         if repaired:
-            self._report(Drift(drift.kind, drift.key, drift.holders, drift.devices, ""))
+            self._report(replace(drift, text=""))
         return repaired
+
+    def _try_to_repair(self, record: Record) -> bool:
+        uid = record.ref.uid
+        try:
+            self._engine.repair(record.ref, ReconcileCall(recovery.TIME, self._monotonic))
+        except DracoreError as error:
+            if self._unrepaired.get(uid) != str(error):
+                self._kit.reports.event("RepairFailed", str(error), claim=record.ref)
+            self._unrepaired[uid] = str(error)
+            return False
+        self._unrepaired.pop(uid, None)
+        return True
 
 
 def _life(record: Record) -> tuple[str, int]:

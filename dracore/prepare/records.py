@@ -20,7 +20,7 @@ State: TypeAlias = Literal["preparing", "waiting", "prepared", "releasing"]
 NEXT_PREPARE = "its next prepare"
 """What a claim waits for that nobody is at: its hooks are to run again."""
 
-_CLAIM = "uid, namespace, name, state, attempt, digest, boot, response, awaited, error, since"
+_CLAIM = "uid, namespace, name, state, attempt, digest, boot, response, awaited, error, since, ran, repair"
 _DEVICE = "request, pool, device, share, admin, plugin, identity, description, occupies, boot"
 _EXTRA = "facts, status, metadata"
 
@@ -51,6 +51,15 @@ class Record:
     awaited: str = ""
     error: str = ""
     since: float = 0.0
+    ran: str = ""
+    """Of one that waits: the boot in which it was prepared. In that boot containers may run with it, so that
+    no failure releases what it holds."""
+    repair: tuple[str, str, str] | None = None
+    """Of such a one: kind and key of the effect that is to be made good, and what was seen of it."""
+
+    def may_run(self, boot: str) -> bool:
+        """Whether containers may be running with what the claim holds."""
+        return self.state == "prepared" or self.ran == boot
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,9 +239,38 @@ def move(
     return int(row[0]) if row else 0
 
 
+def a_repair(repair: tuple[str, str, str] | None) -> str:
+    """What a claim waits for with which containers may be running."""
+    return f"a repair: {repair[2]}" if repair else NEXT_PREPARE
+
+
+def suspend(
+    tx: Tx,
+    uid: str,
+    boot: str,
+    repair: tuple[str, str, str] | None,
+    *,
+    error: str = "",
+    new_attempt: bool = False,
+) -> None:
+    """A claim with which containers may be running waits for a full prepare: a repair, where one is named."""
+    move(tx, uid, "waiting", awaited=a_repair(repair), error=error, new_attempt=new_attempt)
+    text = None if repair is None else encode([writable(part) for part in repair])
+    tx.execute("UPDATE claims SET ran = ?, repair = ? WHERE uid = ?", (boot, text, uid))
+
+
+def stop(tx: Tx, uid: str, why: str) -> None:
+    """No container runs with the claim any more (a reboot)."""
+    move(tx, uid, "waiting", awaited=f"{NEXT_PREPARE}: {why}")
+    tx.execute("UPDATE claims SET ran = NULL, repair = NULL WHERE uid = ?", (uid,))
+
+
 def finish(tx: Tx, record: Record, results: Sequence[DeviceRecord], content: Specs) -> None:
     """The claim is prepared: its answer, its CDI content, and what the hooks said of each device."""
-    _put(tx, replace(record, state="prepared", awaited="", error="", since=tx.now()))
+    _put(
+        tx,
+        replace(record, state="prepared", awaited="", error="", since=tx.now(), ran="", repair=None),
+    )
     for position, device in enumerate(results):
         tx.execute(
             "UPDATE devices SET facts = ?, status = ?, metadata = ? WHERE uid = ? AND position = ?",
@@ -348,12 +386,14 @@ def _put(tx: Tx, record: Record) -> None:
             record.awaited,
             record.error,
             record.since,
+            record.ran or None,
+            None if record.repair is None else encode(list(record.repair)),
         ),
     )
 
 
 def _record(row: Sequence[Any]) -> Record:
-    uid, namespace, name, state, attempt, digest, boot, response, awaited, error, since = row
+    uid, namespace, name, state, attempt, digest, boot, response, awaited, error, since, ran, repair = row
     answer = tuple(
         PreparedResult(tuple(requests), pool, device, tuple(cdi_ids), share)
         for requests, pool, device, cdi_ids, share in decode(response) or ()
@@ -368,6 +408,8 @@ def _record(row: Sequence[Any]) -> Record:
         awaited or "",
         error or "",
         since,
+        ran or "",
+        None if repair is None else tuple(decode(repair)),
     )
 
 

@@ -79,8 +79,8 @@ def after_start(kit: Kit) -> None:
         for key, boot in now.seen.items():
             holdings.seen_in(tx, key, boot)
         for record in records.every(tx) if now.rebooted else ():
-            if record.state == "prepared":
-                records.move(tx, record.ref.uid, "waiting", awaited=f"{records.NEXT_PREPARE}: {now.why}")
+            if record.state == "prepared" or (record.state == "waiting" and record.ran):
+                records.stop(tx, record.ref.uid, now.why)
                 tx.note(record.ref.uid, "waiting", now.why)
         tx.set_meta("boot", kit.boot_id)
         tx.execute("DELETE FROM meta WHERE name = 'salvaged'")

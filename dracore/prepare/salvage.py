@@ -119,8 +119,8 @@ def write(connection: sqlite3.Connection, saved: Salvaged) -> None:
                 "INSERT OR IGNORE INTO holders (key, holder, seq) SELECT key, ?, seq FROM effects", (UNKNOWN,)
             )
         connection.execute(
-            "UPDATE claims SET state = 'waiting', awaited = 'its next prepare: the journal was damaged'"
-            " WHERE state = 'prepared'"
+            "UPDATE claims SET state = 'waiting', ran = boot,"
+            " awaited = 'its next prepare: the journal was damaged' WHERE state = 'prepared'"
         )
         # A counter that was lost must not give numbers again that rows still carry.
         highest = connection.execute(

@@ -33,19 +33,25 @@ class Tenure:
 
     As a holder of effects (:class:`~dracore.prepare.effects.Holder`) it is the claim.
 
-    :param repair: the claim's containers may be running, so that it stays waiting: what it holds must survive
-        the death of this process.
+    :param before: what the journal has of this allocation. Where containers may be running with it, it stays
+        waiting: what it holds must survive the death of this process.
     """
 
-    def __init__(self, kit: Kit, claim: Claim, lock: Lock, call: Call, *, repair: bool) -> None:
+    def __init__(self, kit: Kit, claim: Claim, lock: Lock, call: Call, before: Record | None) -> None:
         self._kit = kit
         self._lock = lock
         self._call = call
         self.name = claim.ref.uid
         """As a holder: the claim's uid."""
-        self._state: State = "waiting" if repair else "preparing"
-        awaited = "a repair" if repair else ""
-        self._record = Record(claim.ref, self._state, 0, claim.digest(), kit.boot_id, awaited=awaited)
+        self.runs = before is not None and before.may_run(kit.boot_id)
+        """Containers may be running with the claim."""
+        self.repair = before.repair if before is not None and self.runs else None
+        """What it is to be repaired of."""
+        self._state: State = "waiting" if self.runs else "preparing"
+        self._record = Record(claim.ref, self._state, 0, claim.digest(), kit.boot_id)
+        if self.runs:
+            awaited = records.a_repair(self.repair)
+            self._record = replace(self._record, awaited=awaited, ran=kit.boot_id, repair=self.repair)
         self.devices: Sequence[DeviceRecord] = ()
         """What the record says of the claim's results, once that is known."""
         self.begun = False

@@ -55,15 +55,15 @@ class Effects:
             lost: list[str] = []
             if held and held.drift and held.state == "applied":
                 held = self.probing.settle(held, holder.name, time_left)
-                lost = [] if held else [h for h in holders if h.startswith("plugin:") and h != holder.name]
+                lost = [] if held else self._journal.read(lambda tx: self._lasting(tx, holders, holder.name))
             if held and (held.state != "applied" or not holders):
                 # An intent that its process did not live to finish, or a revert that failed: never adopted.
                 self._reverting.finish(held, time_left)
                 held = None
             if held is None:
                 outcome = self._applying.apply(effect, holder, time_left)
-                for plugin in lost:  # it held what is made again here, and will not ask a second time
-                    self._rejoin(key, plugin)
+                for other in lost:
+                    self._rejoin(key, other)
                 return outcome
             self.kinds.check_same(effect, held, holders)
             if holder.name not in holders:
@@ -76,6 +76,17 @@ class Effects:
 
                 holder.joined(self._journal.write(f"effect.join {key}", join))
             return held.outcome
+
+    def _lasting(self, tx: Tx, holders: Sequence[str], asking: str) -> list[str]:
+        """Who else needs what is made again here: plugins, which will not ask a second time, and claims whose
+        containers may be running."""
+        found = []
+        for holder in holders:
+            record = records.get(tx, holder)
+            runs = record is not None and record.may_run(self._kit.boot_id)
+            if holder != asking and (runs or holder.startswith("plugin:")):
+                found.append(holder)
+        return found
 
     def _rejoin(self, key: str, holder: str) -> None:
         self._journal.write(f"effect.join {key}", lambda tx: holdings.join(tx, key, holder))

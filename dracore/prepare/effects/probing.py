@@ -46,7 +46,7 @@ class Probing:
         if isinstance(found, Absent):
             self._lose(known)
         elif isinstance(found, Present) and known.drift:
-            needed = self._journal.read(lambda tx: _needing(tx, known))
+            needed = self._journal.read(lambda tx: self._needing(tx, known))
             if not needed or not changed(known, found):
                 return self._confirm(known, found), found
         return known, found
@@ -86,7 +86,7 @@ class Probing:
         """Forgets an effect that is gone, save where others than `asking` need it: answers those."""
 
         def lose(tx: Tx) -> list[str]:
-            needing = _needing(tx, held, asking)
+            needing = self._needing(tx, held, asking)
             if needing:
                 return records.names(tx, needing)
             for holder in holdings.holders(tx, held.key):
@@ -95,8 +95,26 @@ class Probing:
             holdings.forget(tx, held.key)
             return []
 
-        needing = self._journal.read(lambda tx: records.names(tx, _needing(tx, held, asking)))
+        needing = self._journal.read(lambda tx: records.names(tx, self._needing(tx, held, asking)))
         return needing or self._journal.write(f"effect.lost {held.key}", lose)
+
+    def _needing(self, tx: Tx, held: Held, asking: str = "") -> list[str]:
+        """Holders of an effect, without `asking`, whose containers may use it or whose attempt counts on it.
+
+        Nobody counts on one that is in doubt. Where somebody is asking: those that wait for a repair need it
+        made again.
+        """
+        found = []
+        doubt = held.drift.startswith(holdings.DOUBT)
+        for holder in holdings.holders(tx, held.key):
+            record = records.get(tx, holder)
+            if holder == asking or record is None:
+                continue
+            to_repair = record.state == "waiting" and record.ran == self._kit.boot_id
+            counts = record.state == "preparing" or (to_repair and not asking)
+            if record.state == "prepared" or (counts and not doubt):
+                found.append(holder)
+        return found
 
 
 def changed(held: Held, found: Present) -> bool:
@@ -114,16 +132,3 @@ def _begin_anew(tx: Tx, held: Held, asking: str, what: str) -> None:
         if not awaited.startswith(records.NEXT_PREPARE):
             awaited = f"{records.NEXT_PREPARE}: {held.kind} {held.key} {what}"
         records.move(tx, holder, "waiting", awaited=awaited, error=record.error, new_attempt=True)
-
-
-def _needing(tx: Tx, held: Held, asking: str = "") -> list[str]:
-    """Holders of an effect, without `asking`, whose containers may use it or whose attempt counts on it."""
-    return [h for h in holdings.holders(tx, held.key) if h != asking and _needs(records.get(tx, h), held)]
-
-
-def _needs(record: records.Record | None, held: Held) -> bool:
-    if record is None:
-        return False
-    return record.state == "prepared" or (
-        record.state == "preparing" and not held.drift.startswith(holdings.DOUBT)
-    )
