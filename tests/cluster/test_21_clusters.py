@@ -16,7 +16,7 @@ from realcluster.binaries import find_go
 ORACLE = Path(__file__).resolve().parent.parent / "oracle" / "allocator"
 sys.path.insert(0, str(ORACLE))
 
-from clusters import LATER, Cluster  # noqa: E402
+from clusters import Cluster  # noqa: E402
 from oracle import Oracle, build  # noqa: E402
 from scheduler import GaveUp, comparable, schedule  # noqa: E402
 from whole import gave_up, same_error, simulate, verdict  # noqa: E402
@@ -40,10 +40,8 @@ def test_clusters_as_the_library_allocates_them(oracle: Oracle, part: int) -> No
     kinds: Counter[str] = Counter()
     for seed in CLUSTERS[part::PARTS]:
         cluster = Cluster(seed)
-        # The variant that the library picks, but for a variant that takes pools in the order of a map.
-        variant = "experimental" if any(map(cluster.gates.get, LATER)) else "incubating"
         try:
-            theirs = schedule(oracle.ask, cluster.objects, cluster.gates, variant)
+            theirs = schedule(oracle.ask, cluster.objects, cluster.gates, cluster.variant)
         except GaveUp:
             kinds["given up by the library"] += 1
             continue

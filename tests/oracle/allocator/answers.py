@@ -42,14 +42,13 @@ def _case(oracle: Any, seed: int) -> Any:
 
 
 def _cluster(oracle: Any, seed: int) -> Any:
-    from clusters import LATER, Cluster
+    from clusters import Cluster
     from scheduler import GaveUp, schedule
     from whole import verdict
 
     cluster = Cluster(seed)
-    variant = "experimental" if any(map(cluster.gates.get, LATER)) else "incubating"
     try:
-        claims = schedule(oracle.ask, cluster.objects, cluster.gates, variant)
+        claims = schedule(oracle.ask, cluster.objects, cluster.gates, cluster.variant)
     except GaveUp:
         return None
     asked = [cluster.objects, cluster.gates]

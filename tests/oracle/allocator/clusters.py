@@ -65,6 +65,12 @@ class Cluster:
         lot.shuffle(self.slices)
         self.objects = [*self.nodes, *self.classes, *self.slices, *rules, *held, *queue]
 
+    @property
+    def variant(self) -> str:
+        """The allocator that the library picks, but for the plainest: that takes pools in the order of a map."""
+        newest = ("DRAListTypeAttributes", "DRADeviceCompatibilityGroups", "DRAOptionalNodeOperations")
+        return "experimental" if any(map(self.gates.get, newest)) else "incubating"
+
     def chance(self, share: float) -> bool:
         return self.lot.random() < share
 
