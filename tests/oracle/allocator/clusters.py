@@ -67,7 +67,7 @@ class Cluster:
 
     @property
     def variant(self) -> str:
-        """The allocator that the library picks, but for the plainest: that takes pools in the order of a map."""
+        """The allocator that the library picks, save the plainest: that takes pools in the order of a map."""
         newest = ("DRAListTypeAttributes", "DRADeviceCompatibilityGroups", "DRAOptionalNodeOperations")
         return "experimental" if any(map(self.gates.get, newest)) else "incubating"
 
