@@ -334,7 +334,7 @@ def _short(text: str) -> str:
 
 def in_unit(value: int, like: Quantity) -> Quantity:
     """Billionths, written in the unit of `like`."""
-    return Quantity(Decimal(value).scaleb(-9).normalize(), like.binary)
+    return like.like(Decimal(value).scaleb(-9).normalize())
 
 
 def plain(value: int) -> str:

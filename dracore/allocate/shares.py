@@ -13,6 +13,7 @@ from dracore.model.quantity import Quantity
 UNIT = 10**9
 MILLI = 10**6
 _LIMIT = 2**63 - 1
+_UNREAL = "capacity request cannot be represented in the device's range arithmetic"
 
 
 class NotRepresentable(Exception):
@@ -45,7 +46,10 @@ def taken(
         return None
     amounts = {}
     for name, has in capacity.items():
-        amount = _rounded(wanted.get(name), has, fractional)
+        try:
+            amount = _rounded(wanted.get(name), has, fractional)
+        except NotRepresentable as error:
+            raise NotRepresentable(f'capacity "{name}": {_UNREAL}: {error}') from None
         if amount.value < 0:
             raise NotRepresentable(f'capacity "{name}": capacity value is negative')
         amounts[name] = amount
@@ -101,8 +105,9 @@ def _to_step(request: Quantity, limits: ValidRange, fractional: bool) -> Quantit
         raise NotRepresentable(f"the step {limits.step} is not positive")
     value = least + -(-(value - least) // step) * step
     if value > _LIMIT:
-        raise NotRepresentable(f"rounding request {request} up to the next step passes 64 bits")
-    return Quantity(Decimal(value * unit).scaleb(-9).normalize(), limits.step.binary)
+        past = "the milli-value range" if unit == MILLI else "MaxInt64"
+        raise NotRepresentable(f"rounding request {request} up to the next step passes {past}")
+    return limits.step.like(Decimal(value * unit).scaleb(-9).normalize())
 
 
 def _allowed(amount: Quantity, policy: RequestPolicy, fractional: bool) -> bool:

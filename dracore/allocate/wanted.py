@@ -242,12 +242,14 @@ def _capacities(content: Mapping[str, Any]) -> Mapping[str, Quantity]:
 
 def _toleration(content: Mapping[str, Any]) -> Toleration:
     fields.only(content, {"key", "operator", "value", "effect", "tolerationSeconds"})
+    operator = fields.text(content, "operator") or "Equal"  # the API server's default, which it stores
+    written = {name: value for name, value in content.items() if value not in ("", None)}
     return Toleration(
         fields.text(content, "key"),
-        fields.text(content, "operator"),
+        operator,
         fields.text(content, "value"),
         fields.text(content, "effect"),
-        {name: value for name, value in content.items() if value not in ("", None)},
+        {**written, "operator": operator},
     )
 
 

@@ -14,7 +14,10 @@ _PATTERN = re.compile(
     re.ASCII,
 )
 _NANO = Decimal("1e-9")
+_LARGEST = Decimal(2**63 - 1)
 _EXACT = Context(prec=100)
+_EXPONENT_DIGITS = 8
+"""Of longer ones, with ``e`` and sign, nobody can calculate the power."""
 
 
 @total_ordering
@@ -27,10 +30,13 @@ class Quantity:
 
     value: Decimal
     binary: bool = False
+    exponent: bool = False
+    """Written as ``1e3``; one that is read as such is written as such."""
 
     @classmethod
     def parse(cls, text: str | int | Decimal | Quantity) -> Quantity:
-        """Reads ``1536Mi``, ``0.5``, ``100m``, ``1e3``; finer than 1n rounds up.
+        """Reads ``1536Mi``, ``0.5``, ``100m``, ``1e3``; finer than 1n rounds up, and
+        what has a binary suffix ends at 2**63 - 1.
 
         :raises ValueError: with the text and the allowed forms.
         """
@@ -47,14 +53,21 @@ class Quantity:
         with localcontext(_EXACT):
             number = Decimal(found["number"])
             if suffix in _BINARY:
-                return cls(_up_to_nano(number * _BINARY[suffix]), binary=True)
-            exponent = _DECIMAL[suffix] if suffix in _DECIMAL else int(suffix[1:])
-            return cls(_up_to_nano(number.scaleb(exponent)))
+                return cls(_capped(_up_to_nano(number * _BINARY[suffix])), binary=True)
+            if suffix in _DECIMAL:
+                return cls(_up_to_nano(number.scaleb(_DECIMAL[suffix])))
+            if len(suffix) > _EXPONENT_DIGITS:
+                raise ValueError(f"{text[:40]!r} is beyond any quantity")
+            return cls(_up_to_nano(number.scaleb(int(suffix[1:]))), exponent=True)
 
     @classmethod
     def bytes(cls, count: int) -> Quantity:
         """A number of bytes, written with binary suffixes."""
         return cls(Decimal(count), binary=True)
+
+    def like(self, value: Decimal) -> Quantity:
+        """Another number, written in the same family of suffixes."""
+        return Quantity(value, self.binary, self.exponent)
 
     def __int__(self) -> int:
         """The value rounded up to a whole number, as the API server's ``Value()``."""
@@ -71,11 +84,11 @@ class Quantity:
 
     def __add__(self, other: Quantity) -> Quantity:
         with localcontext(_EXACT):
-            return Quantity(self.value + other.value, self.binary)
+            return self.like(self.value + other.value)
 
     def __sub__(self, other: Quantity) -> Quantity:
         with localcontext(_EXACT):
-            return Quantity(self.value - other.value, self.binary)
+            return self.like(self.value - other.value)
 
     def __str__(self) -> str:
         """The canonical form: the largest suffix that leaves a whole number."""
@@ -83,12 +96,15 @@ class Quantity:
             value = self.value
             if not value:
                 return "0"
-            if self.binary and value == value.to_integral_value():
+            if self.binary and value == value.to_integral_value() and abs(value) >= _BINARY["Ki"]:
                 whole = int(value)
                 for suffix, factor in reversed(_BINARY.items()):
                     if whole % factor == 0:
                         return f"{whole // factor}{suffix}"
                 return str(whole)
+            if self.exponent:
+                exponent = int(value.normalize().as_tuple().exponent) // 3 * 3
+                return f"{int(value.scaleb(-exponent))}" + (f"e{exponent}" if exponent else "")
             for suffix, exponent in sorted(_DECIMAL.items(), key=lambda item: -item[1]):
                 scaled = value.scaleb(-exponent)
                 if scaled == scaled.to_integral_value():
@@ -96,5 +112,13 @@ class Quantity:
             raise ValueError(f"{value} is finer than 1n")
 
 
+def _capped(number: Decimal) -> Decimal:
+    """As the API server reads powers of two; other numbers may be larger."""
+    return max(-_LARGEST, min(number, _LARGEST))
+
+
 def _up_to_nano(number: Decimal) -> Decimal:
+    exponent = number.as_tuple().exponent
+    if isinstance(exponent, int) and exponent >= -9:
+        return number
     return number if number == number.quantize(_NANO) else number.quantize(_NANO, ROUND_CEILING)

@@ -15,8 +15,14 @@ from dracore import Quantity
         ("1.5Gi", 3 * 2**29, "1536Mi"),
         ("100m", Decimal("0.1"), "100m"),
         ("0.1n", Decimal("1e-9"), "1n"),
-        ("1e3", 1000, "1k"),
-        ("1E3", 1000, "1k"),
+        ("1e3", 1000, "1e3"),
+        ("1E3", 1000, "1e3"),
+        ("12e2", 1200, "1200"),
+        ("1e-3", Decimal("0.001"), "1e-3"),
+        ("5e-1", Decimal("0.5"), "500e-3"),
+        ("0e5", 0, "0"),
+        ("0.9765625Ki", 1000, "1k"),
+        ("9Ei", 2**63 - 1, "9223372036854775807"),
         ("1E", 10**18, "1E"),
         (".5", Decimal("0.5"), "500m"),
         ("-2Ki", -2048, "-2Ki"),
@@ -34,6 +40,12 @@ def test_reads_and_writes_the_canonical_form(text: str, value: object, canonical
 @pytest.mark.parametrize("text", ["", "Gi", "1 Gi", "1gi", "0x10", "1e", "1.2.3", "--1", "1Mi5", "\uff11"])
 def test_refuses_what_is_not_a_quantity(text: str) -> None:
     with pytest.raises(ValueError, match="is not a quantity"):
+        Quantity.parse(text)
+
+
+@pytest.mark.parametrize("text", ["1e999999999", "-1e-99999999999999999999"])
+def test_refuses_powers_that_nobody_can_calculate(text: str) -> None:
+    with pytest.raises(ValueError, match="beyond any quantity"):
         Quantity.parse(text)
 
 

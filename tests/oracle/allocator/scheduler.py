@@ -109,7 +109,7 @@ def schedule(
 
 
 def _defaulted(item: JSON) -> JSON:
-    """A claim with what the API server fills in (resource/v1 defaults: mode and count)."""
+    """A claim with what the API server fills in (resource/v1 defaults: mode, count and operator)."""
     if item["kind"] != "ResourceClaim":
         return item
     item = copy.deepcopy(item)
@@ -119,6 +119,8 @@ def _defaulted(item: JSON) -> JSON:
                 body["allocationMode"] = "ExactCount"
             if body["allocationMode"] == "ExactCount" and not body.get("count"):
                 body["count"] = 1
+            for toleration in body.get("tolerations") or ():
+                toleration["operator"] = toleration.get("operator") or "Equal"
     return item
 
 
