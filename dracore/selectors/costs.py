@@ -8,7 +8,7 @@ from typing import Any
 
 from dracore.selectors.faults import Crash
 from dracore.selectors.library.formats import Format
-from dracore.selectors.values import Domains, from_key, go_name, size_of, size_or_held
+from dracore.selectors.values import Domains, Optional, from_key, go_name, size_of, size_or_held
 
 LIMIT = 1_000_000
 """Units of one evaluation of a selector (``CELSelectorExpressionMaxCost``)."""
@@ -105,8 +105,9 @@ def _compared(index: int, by_element: bool) -> Cost:
 
 
 def _not_a_list(value: Any) -> str:
-    if value is FAILED:
-        return "*types.Err is not traits.Lister: missing method Add"
+    if value is FAILED or isinstance(value, Optional):
+        name = "*types.Err" if value is FAILED else go_name(value)
+        return f"{name} is not traits.Lister: missing method Add"
     return f"{go_name(value)} is not traits.Lister: missing method Contains"
 
 

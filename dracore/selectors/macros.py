@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dracore.selectors.tree import Call, Fold, Ident, ListNode, Literal, MapNode, Node, Select
+from dracore.selectors.tree import Call, Fold, Ident, ListNode, Literal, MapNode, Message, Node, Select, walk
 
 ACCU = "@result"
 _OLD_ACCU = "__result__"
@@ -136,6 +136,9 @@ def _opt_map(flat: bool) -> Expander:
         assert target is not None
         macro = "optFlatMap" if flat else "optMap"
         name = _name(args[0], f"{macro}() variable name must be a simple identifier")
+        for node in walk(target):
+            if isinstance(node, Message):  # it is copied, and the places of fields are not
+                node.fields = [(pos, *rest) for _, *rest in node.fields]  # type: ignore[misc]
         body: Node = _let(pos, name, Call(pos, "value", [], target), args[1])
         if not flat:
             body = Call(pos, "optional.of", [body])

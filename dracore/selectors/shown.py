@@ -23,7 +23,8 @@ def show(value: Any) -> str:
     if value.__class__ is list:
         return "[" + ", ".join(map(show, value)) + "]"
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{show(from_key(key))}: {show(each)}" for key, each in value.items()) + "}"
+        pairs = ((show(from_key(key)), "0" if each is None else show(each)) for key, each in value.items())
+        return "{" + ", ".join(f"{key}: {each}" for key, each in pairs) + "}"
     return str(value)
 
 

@@ -82,6 +82,14 @@ EXAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
         "google.protobuf.Any{type_url: 'x/google.protobuf.Int64Value', value: b'\\x08\\x05'} == 5",
         {"type": "bool", "static": 41, "matches": [{"match": True, "cost": 41}]},
     ),
+    "names of classes": (
+        "cel.bind(x, dyn({}), dyn(x[x]))",
+        {
+            "type": "dyn",
+            "static": 45,
+            "matches": [{"error": "invalid qualifier type: *types.mutableMap", "cost": 3}],
+        },
+    ),
     "variable numbers": (
         "{'': 9} == {?'a': {?'a': optional.none()}}",
         {

@@ -67,6 +67,8 @@ def matches(text: Any, regex: Any) -> bool:
     """Whether the pattern is found anywhere in the text."""
     if text.__class__ is TypeValue:
         text = text.name
+        if regex.__class__ is not str:
+            raise Fault(f"{NO_OVERLOAD}: matches")
     if text.__class__ is not str:
         raise Fault(NO_OVERLOAD if text.__class__ in (Duration, Timestamp) else f"{NO_OVERLOAD}: matches")
     if regex.__class__ is not str:
