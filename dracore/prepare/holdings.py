@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -143,11 +141,10 @@ def intend(
     """The intent to apply an effect, with what stands there now. `before` is JSON text."""
     number = tx.number()
     text = encode(params)
-    whole = checksum(key, kind, text, before)
     tx.execute(
-        f"INSERT INTO effects ({_EFFECT}, sum)"  # noqa: S608
-        " VALUES (?, ?, ?, ?, NULL, 'intent', ?, ?, ?, '', '', ?, ?, ?, ?)",
-        (key, kind, text, before, number, distribution, int(deferrable), tx.now(), reboot, boot, whole),
+        f"INSERT INTO effects ({_EFFECT})"  # noqa: S608
+        " VALUES (?, ?, ?, ?, NULL, 'intent', ?, ?, ?, '', '', ?, ?, ?)",
+        (key, kind, text, before, number, distribution, int(deferrable), tx.now(), reboot, boot),
     )
     tx.execute("INSERT INTO holders (key, holder, seq) VALUES (?, ?, ?)", (key, holder, number))
 
@@ -189,32 +186,6 @@ def forget(tx: Tx, key: str) -> None:
     """The effect is not on the node any more; nobody holds it."""
     tx.execute("DELETE FROM holders WHERE key = ?", (key,))
     tx.execute("DELETE FROM effects WHERE key = ?", (key,))
-
-
-def checksum(key: str, kind: str, params: str, before: str | None) -> int:
-    """Of what never changes in an effect's row."""
-    return zlib.crc32("\0".join((key, kind, params, before or "")).encode())
-
-
-def altered(connection: sqlite3.Connection) -> str:
-    """The first effect whose row is not what was written; empty: none."""
-    columns = {row[1] for row in connection.execute("PRAGMA table_info(effects)")}
-    last = "sum" if "sum" in columns else "NULL"
-    query = f"SELECT key, kind, params, before, outcome, {last} FROM effects"  # noqa: S608
-    for row in connection.execute(query):
-        if not is_whole(*row):
-            return str(row[0])
-    return ""
-
-
-def is_whole(key: Any, kind: Any, params: Any, before: Any, outcome: Any, known: Any) -> bool:
-    """Whether a row is as it was written, as far as can be told of one of an older version."""
-    try:
-        for text in (params, before, outcome):
-            decode(text)
-        return known is None or bool(checksum(key, kind, params, before) == known)
-    except (TypeError, ValueError):
-        return False
 
 
 def _held(row: Sequence[Any]) -> Held:

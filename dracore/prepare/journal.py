@@ -18,7 +18,7 @@ from typing import Any, Generic, TypeVar
 
 from dracore.errors import DracoreError, JournalError
 from dracore.model.seam import Seam, no_seam
-from dracore.prepare import restore, salvage, schema, storage
+from dracore.prepare import checksums, restore, salvage, schema, storage
 from dracore.prepare.ports import Clock, Reports, Silent, SystemClock
 from dracore.prepare.storage import cannot
 from dracore.prepare.transaction import Tx
@@ -133,6 +133,7 @@ class Journal:
             try:
                 writer.execute("PRAGMA journal_mode = WAL")
                 empty = schema.bring_up(writer)
+                checksums.install(writer)
                 if saved:
                     salvage.write(writer, saved)
                 restore.mark(writer)
@@ -403,6 +404,7 @@ class Journal:
             place = os.stat(self.path)
             opened.append(_connect(self.path, "rw"))
             opened[0].execute("PRAGMA journal_mode = WAL")
+            checksums.install(opened[0])
             opened.append(_connect_to_read(self.path))
             if not os.path.samestat(os.stat(self.path), place) or not restore.follows(
                 opened[1], self._reader

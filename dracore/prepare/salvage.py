@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dracore.prepare import holdings
+from dracore.prepare import checksums
 from dracore.prepare.schema import STEPS
 from dracore.prepare.storage import Damage
 
@@ -154,7 +154,7 @@ def _collect(
     try:
         for row in _each(connection, query):
             found.setdefault(tuple(row[key] for key in keys), row)
-    except sqlite3.Error:
+    except (sqlite3.Error, UnicodeDecodeError):
         return False
     return True
 
@@ -175,15 +175,16 @@ def _give_it_a_page(aside: Path) -> None:
 
 
 def _drop_altered(saved: Salvaged) -> None:
-    """To undo an effect by a row that is not what was written could change something else."""
-    kept = []
-    for row in saved.rows.get("effects", ()):
-        values = [row.get(name) for name in ("key", "kind", "params", "before", "outcome", "sum")]
-        if holdings.is_whole(*values):
-            kept.append(row)
-        else:
-            saved.left.append(f"{row['kind']} {row['key']}")
-    saved.rows["effects"] = kept
+    """Rows that are not what was written. To undo an effect by one could change something else."""
+    for table, rows in saved.rows.items():
+        kept = [row for row in rows if checksums.is_whole(table, row)]
+        if len(kept) == len(rows):
+            continue
+        saved.rows[table] = kept
+        if table == "effects":
+            saved.left += [f"{row['kind']} {row['key']}" for row in rows if row not in kept]
+        elif table not in saved.incomplete:
+            saved.incomplete.append(table)
 
 
 def _drop_unknown(saved: Salvaged) -> None:
@@ -191,14 +192,15 @@ def _drop_unknown(saved: Salvaged) -> None:
     claims = {row["uid"] for row in saved.rows.get("claims", ())}
     keys = {row["key"] for row in saved.rows.get("effects", ())}
     rows = saved.rows.get("holders", [])
-    known = [r for r in rows if r["key"] in keys and (r["holder"] in claims or _is_plugin(r["holder"]))]
+    known = [row for row in rows if row["key"] in keys and _is_known(row, claims)]
     saved.rows["holders"] = known
     if len(known) < len(rows) and "holders" not in saved.incomplete:
         saved.incomplete.append("holders")
 
 
-def _is_plugin(holder: Any) -> bool:
-    return isinstance(holder, str) and holder.startswith("plugin:")
+def _is_known(row: dict[str, Any], claims: set[Any]) -> bool:
+    """Whether somebody holds by that name: a claim, also one whose record is lost, or a plugin."""
+    return row.get("whole") is not None or row["holder"] in claims or str(row["holder"]).startswith("plugin:")
 
 
 def _drop_unheld(saved: Salvaged) -> None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import sqlite3
 
 from dracore.errors import JournalError, JournalTooNew
+from dracore.prepare import checksums
 
 MAJOR = 1
-MINOR = 2
+MINOR = 3
 APPLICATION_ID = 0x64726131
 """Marks the file as a journal (``dra1``), so that no other SQLite file is taken for one."""
 
@@ -64,7 +65,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
             id INTEGER PRIMARY KEY, at REAL NOT NULL, uid TEXT NOT NULL, what TEXT NOT NULL,
             kind TEXT NOT NULL, key TEXT NOT NULL, text TEXT NOT NULL)""",
     ),
-    # A checksum: SQLite has none, and an effect is undone by what its row says. Empty: an older version's.
+    # Not written any more: the checksum of each row, below, is of all columns.
     ("ALTER TABLE effects ADD COLUMN sum INTEGER",),
     (
         # What a reboot does to an effect, and the boot in which it was made or seen: a start must be able to
@@ -76,12 +77,14 @@ STEPS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE claims ADD COLUMN ran TEXT",
         "ALTER TABLE claims ADD COLUMN repair TEXT",
     ),
+    tuple(checksums.step()),
 )
 
 
-def version_of(connection: sqlite3.Connection) -> tuple[int, int] | None:
+def version_of(connection: sqlite3.Connection, *, damaged: bool = False) -> tuple[int, int] | None:
     """MAJOR and MINOR of an open journal; None where it is empty.
 
+    :param damaged: it may be: a newer MAJOR that is one of ours in all but a bit is none.
     :raises JournalError: a SQLite file that is no journal.
     :raises JournalTooNew: a newer MAJOR.
     :raises sqlite3.DatabaseError: a journal whose header is damaged.
@@ -90,7 +93,7 @@ def version_of(connection: sqlite3.Connection) -> tuple[int, int] | None:
     tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
     if number == 0 and not tables:
         return None
-    if number <= 0 or connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+    if number < MAJOR * 1000 or connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
         if {"claims", "effects", "holders", "meta"} <= tables:
             raise sqlite3.DatabaseError("the header of the file is malformed")
         raise JournalError(
@@ -98,11 +101,45 @@ def version_of(connection: sqlite3.Connection) -> tuple[int, int] | None:
         )
     major, minor = divmod(number, 1000)
     if major > MAJOR:
+        ours = (minor for minor in range(MINOR + 1) if (number ^ (MAJOR * 1000 + minor)).bit_count() == 1)
+        if damaged and any(not altered(connection, (MAJOR, minor)) for minor in ours):
+            raise sqlite3.DatabaseError("the version in the header of the file is malformed")
         raise JournalTooNew(
             f"the journal has version {major}.{minor} and this dracore reads {MAJOR}.x; nothing was changed",
             fix="run the newer dracore again, or let it release all claims of this node first",
         )
     return major, minor
+
+
+def altered(connection: sqlite3.Connection, version: tuple[int, int]) -> str:
+    """How the tables differ from those of their version; empty: they do not.
+
+    Of a newer MINOR only what this one made is known.
+    """
+    made = _statements(min(version[1], MINOR))
+    found = _schema_of(connection)
+    for name, statement in made.items():
+        there = found.get(name)
+        if there is None or (version[1] <= MINOR and there != statement):
+            return f"{' '.join(name)} is not what was made"
+    return ""
+
+
+def _statements(minor: int) -> dict[tuple[str, str], str]:
+    connection = sqlite3.connect(":memory:")
+    try:
+        for step in STEPS[: minor + 1]:
+            for statement in step:
+                connection.execute(statement)
+        return _schema_of(connection)
+    finally:
+        connection.close()
+
+
+def _schema_of(connection: sqlite3.Connection) -> dict[tuple[str, str], str]:
+    """What was made by (type, name); SQLite keeps the text, and other versions of it other blanks."""
+    rows = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema")
+    return {(row[0], row[1]): f"{row[2]} {''.join((row[3] or '').split())}" for row in rows}
 
 
 def bring_up(connection: sqlite3.Connection) -> bool:
@@ -118,6 +155,7 @@ def bring_up(connection: sqlite3.Connection) -> bool:
             for step in STEPS[have + 1 :]:
                 for statement in step:
                     connection.execute(statement)
+            checksums.fill(connection)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {MAJOR * 1000 + MINOR}")
         connection.execute("COMMIT")

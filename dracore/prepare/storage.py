@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dracore.errors import JournalError
-from dracore.prepare import holdings, schema, wal
+from dracore.prepare import checksums, schema, wal
 from dracore.prepare.ports import Clock
 
 ENDINGS = ("-wal", "-shm", "")
@@ -24,6 +24,22 @@ ENDINGS = ("-wal", "-shm", "")
 are renamed begins again."""
 LOOK_TIMEOUT = 5.0
 """Seconds to wait for another process that has the database locked."""
+
+_OF_THE_PLACE = {
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_ABORT,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_INTERRUPT,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PROTOCOL,
+    sqlite3.SQLITE_AUTH,
+}
+"""SQLite's primary result codes, https://sqlite.org/rescode.html"""
 
 _MADE = b"A journal was made beside this file.\n"
 
@@ -68,6 +84,8 @@ def damage_of(path: Path, guard: int) -> Damage | None:
     log, index = Path(f"{path}-wal"), Path(f"{path}-shm")
     # Where another process writes, what is half written would look like damage.
     last = wal.index_of(index) if (by_itself := alone(guard)) else None
+    if by_itself and (fault := _header_fault(path)):
+        return Damage(fault)
     found = _content(path, made=was_made(guard))
     if found is None and by_itself:
         text = wal.damage_of(log, last, wal.index_of(index))
@@ -75,10 +93,21 @@ def damage_of(path: Path, guard: int) -> Damage | None:
     return found
 
 
+def _header_fault(path: Path) -> str:
+    """What SQLite would take for a file that nobody may write to; no process may have it open.
+
+    Bytes 18 and 19: https://sqlite.org/fileformat2.html#file_format_version_numbers
+    """
+    with path.open("rb") as file:
+        versions = file.read(100)[18:20]
+    return "" if versions in (b"", b"\1\1", b"\2\2") else "the header of the file is malformed"
+
+
 def _content(path: Path, *, made: bool) -> Damage | None:
     connection = _open_to_read(path)
     try:
-        if schema.version_of(connection) is None:
+        version = schema.version_of(connection, damaged=True)
+        if version is None:
             return Damage("nothing is left of it", tail=True) if made else None
         found = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
         if found != "ok":
@@ -86,14 +115,11 @@ def _content(path: Path, *, made: bool) -> Damage | None:
         (size,) = connection.execute("PRAGMA page_size").fetchone()
         if path.stat().st_size % size and not has_log(path):
             return Damage("its last page is cut off")  # SQLite takes zeros for what is missing
-        key = holdings.altered(connection)
-        return Damage(f"the effect on {key} is not what was written") if key else None
-    except sqlite3.OperationalError as error:
-        # Locked, not permitted, no space: says nothing about the content.
-        if "malformed" not in str(error):
+        text = schema.altered(connection, version) or checksums.altered(connection)
+        return Damage(text) if text else None
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+        if _is_of_the_place(error):
             raise
-        return Damage(str(error))
-    except sqlite3.DatabaseError as error:
         return Damage(str(error))
     finally:
         connection.close()
@@ -179,9 +205,15 @@ def check_access(path: Path) -> None:
 
 def is_damage(error: BaseException) -> bool:
     """Whether SQLite says that the content is not what it wrote."""
-    return isinstance(error, sqlite3.DatabaseError) and (
-        "malformed" in str(error) or "not a database" in str(error)
+    return isinstance(error, sqlite3.DatabaseError) and any(
+        text in str(error) for text in ("malformed", "not a database", "Could not decode")
     )
+
+
+def _is_of_the_place(error: BaseException) -> bool:
+    """Whether an error is about the place where the file lies (locked, not permitted, no space), and says
+    nothing of its content."""
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF in _OF_THE_PLACE
 
 
 def is_busy(error: BaseException) -> bool:

@@ -81,4 +81,8 @@ def encode(value: JSON) -> str:
 
 
 def decode(text: str | None) -> JSON:
-    return None if text is None else json.loads(text)
+    """:raises sqlite3.DatabaseError: it is not JSON: not what was written."""
+    try:
+        return None if text is None else json.loads(text)
+    except (TypeError, ValueError) as error:
+        raise sqlite3.DatabaseError(f"a row is malformed: {error}") from error

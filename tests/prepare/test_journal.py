@@ -205,7 +205,8 @@ class TestTakenAway:
         assert reports.counts == {"journal_restored_total": 1}
         # What stands under the name now, as another process reads it.
         script = (
-            "import sqlite3, sys; print(dict(sqlite3.connect(sys.argv[1]).execute('SELECT * FROM meta')))"
+            "import sqlite3, sys\n"
+            "print(dict(sqlite3.connect(sys.argv[1]).execute('SELECT name, value FROM meta')))"
         )
         done = subprocess.run(
             [sys.executable, "-c", script, str(journal.path)], check=True, capture_output=True, text=True
