@@ -25,12 +25,12 @@ with atheris.instrument_imports(include=["dracore.selectors"]):
     from dracore.selectors.amounts import add, amount, approximately
     from dracore.selectors.engine import build
     from dracore.selectors.faults import Crash, Stopped
+    from dracore.selectors.library.conversions import to_double, to_int, to_uint
     from dracore.selectors.library.formats import NAMED
     from dracore.selectors.library.kubernetes import compare, semver
     from dracore.selectors.library.network import cidr, ip
     from dracore.selectors.library.printf import format_text
     from dracore.selectors.library.regexes import find_all, pattern
-    from dracore.selectors.library.conversions import to_double, to_int, to_uint
     from dracore.selectors.library.times import FUNCTIONS, show, to_duration, to_timestamp
     from dracore.selectors.library.urls import query, url
 

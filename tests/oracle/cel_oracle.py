@@ -35,7 +35,7 @@ EXPLAINED = {
     "cost at the limit": "ours looks at the limit once a loop, not at each step; the refusal is the same",
     "packed messages": "what is packed in a google.protobuf.Any is not unpacked, and is shown otherwise; "
     "the entry of a map field (Struct.FieldsEntry) is no message here",
-    "names of classes": "a map that a name stands for is of another class in Go, which shows where it is an index",
+    "names of classes": "a map under a name is of another class in Go, which shows where it is an index",
     "variable numbers": "a type that is not known yet is shown by a number, that of its order of appearance",
 }
 """Differences that may remain: each is shown by an example in tests/selectors/test_differences.py."""
