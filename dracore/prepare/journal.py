@@ -243,11 +243,16 @@ class Journal:
         return work.result  # type: ignore[return-value]
 
     def read(self, run: Callable[[Tx], T]) -> T:
-        """Runs `run`, which only reads, on what is committed now."""
+        """Runs `run`, which only reads, on what is committed now: on one state, however often it asks."""
         self._check()
         with self._reading:
             try:
-                return run(Tx(self._reader, self._clock))
+                self._reader.execute("BEGIN")
+                try:
+                    return run(Tx(self._reader, self._clock))
+                finally:
+                    if self._reader.in_transaction:
+                        self._reader.execute("ROLLBACK")
             except sqlite3.Error as error:
                 raise self._failed("read", error) from error
 

@@ -311,6 +311,24 @@ class TestTakenAway:
         journal.close()
 
 
+def test_what_is_read_together_is_of_one_state(tmp_path):
+    """Else a claim that is released meanwhile is prepared and holds nothing."""
+    journal = Journal.open(tmp_path)
+    journal.write("x", lambda tx: (tx.set_meta("a", 1), tx.set_meta("b", 1)))
+
+    def read(tx):
+        first = tx.meta("a")
+        journal.write("x", lambda tx: (tx.set_meta("a", 2), tx.set_meta("b", 2)))
+        return first, tx.meta("b")
+
+    assert journal.read(read) == (1, 1)
+    assert journal.read(lambda tx: tx.meta("b")) == 2
+    with pytest.raises(KeyError):
+        journal.read(lambda tx: {}["x"])
+    assert journal.read(lambda tx: tx.meta("b")) == 2, "one that failed leaves nothing open"
+    journal.close()
+
+
 class TestWriters:
     def test_many_at_once_share_commits_and_lose_nothing(self, tmp_path):
         journal = Journal.open(tmp_path)
