@@ -13,7 +13,8 @@ from dracore.allocate.fields import Fault
 from dracore.allocate.lint_selectors import SelectorLint
 from dracore.allocate.matching import Compiler, cel
 from dracore.allocate.near import hint
-from dracore.allocate.world import World
+from dracore.allocate.pods import Pod, unserved
+from dracore.allocate.world import DEFAULT_NAMESPACE, World
 from dracore.errors import ConfigError
 from dracore.model.names import OPAQUE_LIMIT, RESULTS_PER_CLAIM, is_dns_label, is_qualified_name
 
@@ -128,6 +129,8 @@ class _Linter:
                 self._claim(item, ("spec",))
             elif item.kind == "ResourceClaimTemplate":
                 self._claim(item, ("spec", "spec"))
+            elif item.kind == "Pod":
+                self._pod(item)
         return self._found
 
     # --- objects --------------------------------------------------------------------------------------
@@ -156,6 +159,17 @@ class _Linter:
         count = len(self._selectors.devices)
         if expressions and count and not self._selectors.any_true(expressions):
             self._add(item, ["spec", "selectors"], f"matches none of {_devices(count)}", warn=True)
+
+    def _pod(self, item: Object) -> None:
+        """Extended resources that nobody offers; told only where there is something that could."""
+        if not (self._world.classes or self._world.nodes):
+            return
+        gate = self._features is None or self._features.extended_resources
+        served = {name for names in self._world.allocatable.values() for name in names}
+        pod = Pod.from_json(item.content, DEFAULT_NAMESPACE)
+        nobody = unserved(pod, self._world.classes, served.__contains__, gate=gate)
+        if nobody:
+            self._add(item, ["spec", "containers"], f"{nobody}; no node advertises it", warn=True)
 
     def _claim(self, item: Object, path: tuple[str, ...]) -> None:
         spec: Any = item.content

@@ -8,6 +8,7 @@ from typing import Any
 
 from dracore.allocate import fields
 from dracore.allocate.fields import Fault
+from dracore.allocate.near import hint
 from dracore.allocate.nodes import Node, NodeSelector
 from dracore.allocate.taints import PREVENTING
 from dracore.allocate.wanted import DeviceClass, Request, RequestGroup, Toleration
@@ -196,6 +197,31 @@ def class_of(resource: str, classes: Mapping[str, DeviceClass]) -> DeviceClass |
     found = [item for item in classes.values() if item.extended_resource == resource]
     newest = max((item.created for item in found), default="")
     return min((item for item in found if item.created == newest), key=lambda item: item.name, default=None)
+
+
+def unserved(
+    pod: Pod,
+    classes: Mapping[str, DeviceClass],
+    served: Callable[[str], bool],
+    *,
+    gate: bool = True,
+) -> str:
+    """Why a pod's extended resources are not to be had: nobody offers the first of these; else empty.
+
+    :param served: whether there is a resource from a device plugin.
+    :param gate: whether devices are given for extended resources at all (KEP-5004).
+    """
+    wanted = {name for container in pod.containers for name, count in container.requests.items() if count}
+    for resource in sorted(wanted):
+        if served(resource):
+            continue
+        if class_of(resource, classes) is None:
+            known = [item.extended_resource for item in classes.values() if item.extended_resource]
+            known += [IMPLICIT + name for name in classes]
+            return f"no DeviceClass has extendedResourceName {resource[:100]}{hint(resource, known)}"
+        if not gate:
+            return f"devices for {resource[:100]} need the gate DRAExtendedResource, which is off"
+    return ""
 
 
 def extended_requests(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ from dracore.allocate.features import Features
 from dracore.allocate.held import Held
 from dracore.allocate.matching import Compiler, cel
 from dracore.allocate.nodes import Node, NodeSelector
-from dracore.allocate.pods import Pod, extended_requests
+from dracore.allocate.pods import Pod, extended_requests, unserved
 from dracore.allocate.pools import Offer, PoolState, missing_gate, skips
 from dracore.allocate.published import DeviceId, billionths
 from dracore.allocate.results import Allocation
@@ -207,19 +207,35 @@ class Simulation:
         requests = extended_requests(wish.pod, self.allocator.classes, lambda name: name in served)
         if not requests:
             return wish.claims
-        ref = ClaimRef("", wish.pod.namespace, f"{wish.pod.name}-extended-resources")
-        return [*wish.claims, WantedClaim(ref, requests)]
+        return [*wish.claims, WantedClaim(self._extended_ref(wish.pod), requests)]
+
+    @staticmethod
+    def _extended_ref(pod: Pod) -> ClaimRef:
+        return ClaimRef("", pod.namespace, f"{pod.name}-extended-resources")
+
+    def _unserved(self, pod: Pod, nodes: Iterable[Node]) -> str:
+        """Why an extended resource of a pod cannot be had on any of the nodes; empty where all can."""
+        if not any(container.requests for container in pod.containers):
+            return ""
+        served = {name for node in nodes for name in self._world.allocatable.get(node.name, ())}
+        gate = self._features.extended_resources
+        return unserved(pod, self.allocator.classes, served.__contains__, gate=gate)
 
     # --- one pod or claim -----------------------------------------------------------------------------
 
     def _grant(self, wish: _Wish) -> list[Outcome]:
         if wish.missing:
             return [self._note(Outcome(claim, reason=wish.missing)) for claim in wish.claims]
+        if wish.pod is not None and (nobody := self._unserved(wish.pod, self.nodes)):
+            claims = [*wish.claims, WantedClaim(self._extended_ref(wish.pod), ())]
+            return [self._note(Outcome(claim, reason=f"{nobody}; no node advertises it")) for claim in claims]
         nodes, closed = self.nodes, ""
         if wish.pod is not None:
             nodes, closed = self._open_to(wish)
         if not nodes:
             claims = self._extended(wish, self.nodes[0])
+            if not claims and wish.pod is not None and any(self._unserved(wish.pod, [n]) for n in self.nodes):
+                claims = [WantedClaim(self._extended_ref(wish.pod), ())]
             return [self._note(Outcome(claim, reason=closed)) for claim in claims]
         failed: Answer | None = None
         refused = self._refused.setdefault(_signature(wish.claims), set())
@@ -274,7 +290,7 @@ class Simulation:
         """The nodes that a pod may use, and in a few words why not the others."""
         found, closed = [], []
         for node in self.nodes:
-            why = wish.refuses(node)
+            why = wish.refuses(node) or (self._unserved(wish.pod, [node]) if wish.pod is not None else "")
             if why:
                 closed.append(f"{node.name}: {why}")
             else:
