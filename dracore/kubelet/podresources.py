@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import grpc
 
@@ -16,6 +17,8 @@ MESSAGE_LIMIT = 16 * 1024 * 1024
 """The kubelet's own bound of this answer."""
 
 UID_LENGTH = 36
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +95,20 @@ class PodResources:
 
         CDI ids are ours: ``k8s.<driver>/claim=<uid>-<device>``; a uid of the API server is a UUID.
         """
+        return self._by_uid(driver, lambda use: use.pod)
+
+    def devices(self, driver: str) -> Mapping[str, tuple[tuple[str, str], ...]] | None:
+        """Claim uid to the devices (pool, device) that pods hold by a CDI id of it, for one driver."""
+        return self._by_uid(driver, lambda use: (use.pool, use.device))
+
+    def _by_uid(self, driver: str, what: Callable[[PodUse], T]) -> dict[str, tuple[T, ...]] | None:
         uses = self.list()
         if uses is None:
             return None
-        found: dict[str, dict[str, None]] = {}
+        found: dict[str, dict[T, None]] = {}
         for use in uses:
             for cdi_id in use.cdi_ids:
                 kind, _, name = cdi_id.partition("=")
                 if kind == f"k8s.{driver}/claim":
-                    found.setdefault(name[:UID_LENGTH], {})[use.pod] = None
-        return {uid: tuple(pods) for uid, pods in found.items()}
+                    found.setdefault(name[:UID_LENGTH], {})[what(use)] = None
+        return {uid: tuple(values) for uid, values in found.items()}

@@ -6,7 +6,7 @@ import contextlib
 import logging
 from collections.abc import Sequence
 
-from dracore.errors import Busy, ClaimError, DracoreError, NotFound, Superseded, Waiting
+from dracore.errors import Busy, ClaimError, DeviceBusy, DracoreError, NotFound, Superseded, Waiting
 from dracore.model.answer import Call, PreparedResult
 from dracore.model.claim import Claim, ClaimRef
 from dracore.prepare import records, recovery
@@ -89,6 +89,8 @@ class Calls:
             if not claim.results:
                 return ()
             self._renew_devices()
+            if self._journal.fresh:
+                self._refuse_in_use(claim)
             attempt = Attempt(self._kit, self._effects, claim, record, lock, call)
             try:
                 return attempt.run()
@@ -153,6 +155,34 @@ class Calls:
                 f"claim {ref.name} has another allocation now, while pod {pods} still uses the old devices",
                 fix="wait until that pod has ended",
             )
+
+    def _refuse_in_use(self, claim: Claim) -> None:
+        """The journal was lost or damaged: what it does not know to be taken, pods may be using."""
+        try:
+            pods = self._kit.pods.devices(self._kit.driver) or {}
+        except DracoreError:
+            if self._kit.cdi.orphans(lambda: self._journal.read(records.uids)):
+                raise
+            return  # nothing speaks for it that anything is missing: a first start
+        known = {claim.ref.uid}
+        if pods:
+            known |= {row[0] for row in self._journal.read(lambda tx: tx.rows("SELECT uid FROM devices"))}
+        taken = {device for uid, devices in pods.items() if uid not in known for device in devices}
+        for result in claim.results if taken else ():
+            one = (result.pool, result.device)
+            # One more share of the same device is in nobody's way.
+            others = taken - {one} if result.share_id else taken
+            units = {unit for device in others for unit in self._units(*device)}
+            if not result.admin_access and (one in others or units & self._units(*one)):
+                raise DeviceBusy(
+                    f"device {result.device} is in use by a pod whose claim the journal does not know",
+                    fix="it is free once that pod has ended",
+                )
+
+    def _units(self, pool: str, device: str) -> set[str]:
+        """What a device is made of; other devices may be made of the same."""
+        found = self._kit.devices.find(pool, device)
+        return set(found[0].occupies) if found else set()
 
     def _again(self, record: Record) -> Sequence[PreparedResult]:
         """Prepared already, perhaps before a restart: the same answer, and its files are there."""

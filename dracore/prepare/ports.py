@@ -108,6 +108,10 @@ class PodUsers(Protocol):
         """
         ...
 
+    def devices(self, driver: str) -> Mapping[str, Sequence[tuple[str, str]]] | None:
+        """Claim uid to the devices (pool, device) that pods have by it; None and errors as :meth:`users`."""
+        ...
+
 
 class Cdi(Protocol):
     """CDI spec files (:class:`dracore.cdi.Cdi`)."""

@@ -300,7 +300,8 @@ class Reconciler:
         if done.failures or users.keys() - {record.ref.uid for record in self._engine.records()}:
             return
         try:
-            self._engine.effects.release(salvage.UNKNOWN, recovery.time_left)
+            for holder in {salvage.UNKNOWN} | self._kit.journal.read(holdings.strangers):
+                self._engine.effects.release(holder, recovery.time_left)
             self._kit.journal.swept()
         except DracoreError as error:
             self._kit.reports.event("ReleaseFailed", str(error))

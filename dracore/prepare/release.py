@@ -25,9 +25,9 @@ def release(kit: Kit, effects: Effects, uid: str, time_left: TimeLeft, why: str)
     state, keys, files = kit.journal.read(
         lambda tx: (records.state_of(tx, uid), holdings.keys_of(tx, uid), records.spec_names(tx, uid))
     )
-    if state is None:
+    if state is None and not keys:
         return
-    if keys:
+    if keys:  # also of a claim whose record was lost with a part of the journal
 
         def begin(tx: Tx) -> None:
             records.move(tx, uid, "releasing", new_attempt=True)

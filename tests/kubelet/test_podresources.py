@@ -74,14 +74,18 @@ def test_users_by_claim_uid(kubelet: Path) -> None:
     assert resources.users("gpu.example.com") == {UID: ("ns/one", "ns/two")}
     assert resources.users("nic.example.com") == {"1" * 36: ("ns/three",)}
     assert resources.users("other.example.com") == {}
+    assert resources.devices("other.example.com") == {}
     uses = resources.list()
     assert uses is not None
+    expected = dict.fromkeys((use.pool, use.device) for use in uses if use.driver == "gpu.example.com")
+    assert resources.devices("gpu.example.com") == {UID: tuple(expected)}
     assert [use.pod for use in uses] == ["ns/one", "ns/two", "ns/three"]
     assert uses[0].claim == "ns/claim"
 
 
 def test_without_a_socket_the_kubelet_offers_nothing(folder: Path) -> None:
     assert PodResources(folder / "none.sock").users("gpu.example.com") is None
+    assert PodResources(folder / "none.sock").devices("gpu.example.com") is None
 
 
 def test_a_socket_nobody_answers_is_doubt(folder: Path) -> None:

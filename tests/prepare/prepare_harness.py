@@ -424,6 +424,14 @@ class World:
             raise self.pods
         return self.pods
 
+    def devices(self, driver: str) -> Mapping[str, Sequence[tuple[str, str]]] | None:
+        claims = {uid: self.cluster.get(uid) for uid in self.users(driver) or {}}
+        return {
+            uid: [(result.pool, result.device) for result in claim.results]
+            for uid, claim in claims.items()
+            if isinstance(claim, Claim)
+        }
+
     def settings(self, plugin: str) -> Any:
         return None
 

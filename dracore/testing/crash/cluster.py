@@ -182,6 +182,15 @@ class Cluster:
             raise SocketError("the kubelet's PodResources does not answer")
         return {uid: ["default/pod-1"] for uid in self._state["running"]}
 
+    def devices(self, driver: str) -> Mapping[str, Sequence[tuple[str, str]]] | None:
+        """PodResources: what they run with."""
+        claims = self._state["claims"]
+        return {
+            uid: [(POOL, device) for device in claims[uid][0]]
+            for uid in self.users(driver) or {}
+            if uid in claims
+        }
+
     # --- instances --------------------------------------------------------------------------------------
 
     def enter(self) -> int:
