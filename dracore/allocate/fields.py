@@ -120,7 +120,7 @@ def _parsed(value: str) -> Quantity:
     if len(value) > 64:
         raise ValueError("is too long for a quantity")
     parsed = Quantity.parse(value)
-    if not parsed.value.is_finite() or abs(parsed.value) > Decimal("1e60"):
+    if not parsed.value.is_finite() or abs(parsed.value) > Decimal("1e1000"):
         raise ValueError(f"{value!r} is beyond any quantity")
     return parsed
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from dracore.allocate.admission import faults
 from dracore.allocate.documents import Object, Source, objects
 from dracore.allocate.features import RELEASES, Features, minor
 from dracore.allocate.fields import Fault
@@ -16,17 +16,8 @@ from dracore.allocate.near import hint
 from dracore.allocate.pods import Pod, unserved
 from dracore.allocate.world import DEFAULT_NAMESPACE, World
 from dracore.errors import ConfigError
-from dracore.model.names import OPAQUE_LIMIT, RESULTS_PER_CLAIM, is_dns_label, is_qualified_name
+from dracore.model.names import RESULTS_PER_CLAIM
 
-LIMITS = {
-    "requests": 32,
-    "constraints": 32,
-    "config": 32,
-    "selectors": 32,
-    "tolerations": 16,
-    "firstAvailable": 8,
-}
-"""Entries of a list that the API server admits (resource.k8s.io/v1)."""
 DEPRECATED: Mapping[tuple[str, str], tuple[str, str]] = {
     ("", "v1beta1"): ("1.35", "1.38"),
     ("", "v1beta2"): ("1.36", "1.39"),
@@ -123,6 +114,8 @@ class _Linter:
         self._selectors = SelectorLint(devices, self._compiler, self._cost)
         for item in self._items:
             self._version(item)
+            for fault in faults(item.kind, item.content):
+                self._add(item, fault.path, fault.what)
             if item.kind == "DeviceClass":
                 self._class(item)
             elif item.kind == "ResourceClaim":
@@ -149,7 +142,6 @@ class _Linter:
 
     def _class(self, item: Object) -> None:
         spec = item.content.get("spec") or {}
-        self._lists(item, spec, ["spec"])
         self._config(item, spec, ["spec"])
         self._gated(item, spec, ["spec"])
         expressions = []
@@ -177,26 +169,19 @@ class _Linter:
             spec = spec.get(step) or {}
         devices = spec.get("devices") or {}
         here = [*path, "devices"]
-        self._lists(item, devices, here)
         self._config(item, devices, here)
-        names: set[str] = set()
         total = 0
         if not devices.get("requests"):
             self._add(item, here, "requests no device", warn=True)
         for index, request in enumerate(devices.get("requests") or ()):
             at = [*here, f"requests[{index}]"]
-            self._named(item, request["name"], names, [*at, "name"])
-            self._lists(item, request, at)
             self._gated(item, request, at)
             bodies = [(request.get("exactly") or request, [*at, "exactly"] if "exactly" in request else at)]
             if request.get("firstAvailable"):
-                bodies = []
-                subs: set[str] = set()
-                for number, sub in enumerate(request["firstAvailable"]):
-                    where = [*at, f"firstAvailable[{number}]"]
-                    self._named(item, sub["name"], subs, [*where, "name"])
-                    bodies.append((sub, where))
-                names |= {f"{request['name']}/{name}" for name in subs}
+                bodies = [
+                    (sub, [*at, f"firstAvailable[{number}]"])
+                    for number, sub in enumerate(request["firstAvailable"])
+                ]
             for body, where in bodies:
                 self._request(item, body, where)
             total += min(_count(body) for body, _ in bodies)
@@ -204,41 +189,16 @@ class _Linter:
             self._add(
                 item, [*here, "requests"], f"asks for {total} devices; a claim holds {RESULTS_PER_CLAIM}"
             )
-        for kind in ("constraints", "config"):
-            for index, entry in enumerate(devices.get(kind) or ()):
-                for name in entry.get("requests") or ():
-                    if name not in names:
-                        where = [*here, f"{kind}[{index}]", "requests"]
-                        self._add(item, where, f"no request is called {name}{hint(name, names)}")
         for index, entry in enumerate(devices.get("constraints") or ()):
             self._constraint(item, [*here, f"constraints[{index}]"], entry)
 
-    def _named(self, item: Object, name: str, known: set[str], path: list[str]) -> None:
-        if name in known:
-            self._add(item, path, f"{name} is there twice")
-        if not is_dns_label(name):
-            self._add(
-                item, path, f"{name[:80]!r} is no DNS label: lower-case letters, digits and '-', at most 63"
-            )
-        known.add(name)
-
     def _request(self, item: Object, body: Mapping[str, Any], path: list[str]) -> None:
-        self._lists(item, body, path)
         self._gated(item, body, path)
         name = body.get("deviceClassName") or ""
         device_class = self._world.classes.get(name)
-        if not name:
-            self._add(item, [*path, "deviceClassName"], "is required")
-        elif device_class is None and self._world.classes:
+        if name and device_class is None and self._world.classes:
             text = f"there is no DeviceClass {name}{hint(name, self._world.classes)}"
             self._add(item, [*path, "deviceClassName"], text)
-        mode = body.get("allocationMode") or "ExactCount"
-        if mode not in ("ExactCount", "All"):
-            self._add(item, [*path, "allocationMode"], f"{mode[:40]} is neither ExactCount nor All")
-        elif mode == "All" and body.get("count"):
-            self._add(item, [*path, "count"], "is not allowed with allocationMode All")
-        elif _count(body) < 0:
-            self._add(item, [*path, "count"], "is less than one")
         of_class = [text for text in device_class.selectors if text] if device_class is not None else []
         unknown = name if device_class is None else ""
         expressions = []
@@ -251,15 +211,14 @@ class _Linter:
 
     def _constraint(self, item: Object, path: list[str], entry: Mapping[str, Any]) -> None:
         kinds = [kind for kind in ("matchAttribute", "distinctAttribute") if entry.get(kind)]
-        if len(kinds) != 1:
-            self._add(item, path, "needs one of matchAttribute and distinctAttribute")
+        if len(kinds) > 1:
+            text = "has both matchAttribute and distinctAttribute: schedulers look at the first alone"
+            self._add(item, path, text, warn=True)
         self._gated(item, entry, path)
         known = self._selectors.names["attributes"]
         for kind in kinds:
             name = entry[kind]
-            if "/" not in name or not is_qualified_name(name):
-                self._add(item, [*path, kind], f"{name[:100]} is no full name: DOMAIN/NAME")
-            elif self._selectors.devices and name not in known:
+            if self._selectors.devices and "/" in name and name not in known:
                 self._add(
                     item, [*path, kind], f"no device has the attribute {name}{hint(name, known)}", warn=True
                 )
@@ -275,21 +234,11 @@ class _Linter:
                 )
                 self._add(item, [*path, name], text)
 
-    def _lists(self, item: Object, content: Mapping[str, Any], path: list[str]) -> None:
-        for name, limit in LIMITS.items():
-            entries = content.get(name)
-            if isinstance(entries, Sequence) and len(entries) > limit:
-                self._add(item, [*path, name], f"has {len(entries)} entries; {limit} are allowed")
-
     def _config(self, item: Object, content: Mapping[str, Any], path: list[str]) -> None:
         drivers = self._selectors.drivers
         for index, entry in enumerate(content.get("config") or ()):
             where = [*path, f"config[{index}]", "opaque"]
-            opaque = entry.get("opaque") or {}
-            size = len(json.dumps(opaque.get("parameters"), separators=(",", ":"), default=str).encode())
-            if size > OPAQUE_LIMIT:
-                self._add(item, [*where, "parameters"], f"has {size} bytes; {OPAQUE_LIMIT} are allowed")
-            driver = opaque.get("driver")
+            driver = (entry.get("opaque") or {}).get("driver")
             if drivers and isinstance(driver, str) and driver not in drivers:
                 self._add(
                     item,

@@ -184,7 +184,9 @@ def _selector(content: Mapping[str, Any]) -> str | None:
 def _group(content: Mapping[str, Any]) -> RequestGroup:
     name = fields.text(content, "name", required=True)
     if content.get("firstAvailable"):
-        fields.only(content, {"name", "firstAvailable"})
+        if content.get("exactly") is not None:
+            raise Fault("has both exactly and firstAvailable; one of them is allowed")
+        fields.only(content, {"name", "exactly", "firstAvailable"})
         return RequestGroup(name, fields.each(content, "firstAvailable", _alternative), first_available=True)
     if content.get("exactly") is None and "deviceClassName" in content:  # v1beta1 has the fields inline
         fields.only(content, {"name", *_EXACT})
@@ -214,8 +216,9 @@ def _request(name: str, content: Mapping[str, Any]) -> Request:
         ),
     )
     mode = fields.text(content, "allocationMode") or "ExactCount"
-    # The API server's default; the allocator takes an explicit 0 as it is.
-    count = fields.number(content, "count", 1) if mode == "ExactCount" else fields.number(content, "count")
+    count = fields.number(content, "count")
+    if mode == "ExactCount" and not count:
+        count = 1  # the API server's default, of an explicit 0 too
     if count < 0:
         raise Fault("is less than one", "count")
     return Request(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from dracore.allocate.admission import faults
 from dracore.allocate.documents import Object, Source, objects
 from dracore.allocate.fields import Fault, mapping, text
 from dracore.allocate.nodes import Node, NodeSelector
@@ -56,12 +57,14 @@ class World:
     """Identities of objects that one of the same name replaces; any other given twice is a fault."""
 
     def read(self, source: Source) -> World:
-        """Takes in all objects of a text.
+        """Takes in all objects of a text, which have not been stored by an API server yet.
 
         :raises ConfigError: with file, document, line and field of the first fault.
         """
         for item in objects(source):
             self.add(item)
+            for fault in faults(item.kind, item.content):
+                raise item.error(fault)
         return self
 
     def copy(self) -> World:

@@ -59,5 +59,5 @@ def test_an_amount_that_cannot_be_calculated_with_is_told_as_the_scheduler_does(
 
 
 def test_an_absurd_amount_is_one_clear_error(tmp_path: Path) -> None:
-    found = simulate(tmp_path, {}, capacity={"requests": {"memory": "1e400"}})
-    assert "capacity.requests.memory '1e400' is beyond any quantity" in found["error"]
+    found = simulate(tmp_path, {}, capacity={"requests": {"memory": "1e4000"}})
+    assert "capacity.requests.memory '1e4000' is beyond any quantity" in found["error"]
