@@ -441,3 +441,24 @@ def test_a_full_disk_fails_the_claim_and_not_the_driver(world, monkeypatch):
     engine.close()
     assert json.dumps(Reports().events) == "[]"
     assert World
+
+
+def test_a_prepare_right_after_it_was_deleted_puts_it_back_before_it_answers(world, tmp_path):
+    """Before anybody has looked: a process that is killed then leaves a journal that knows the claim."""
+    world.holds(Thing("a"))
+    engine = world.engine()
+    for path in world.plugin_folder.glob("journal.db*"):
+        path.unlink()
+    ref = world.claim("c1", "dev-0")
+    answer = engine.prepare(ref, Call())
+    shutil.copytree(world.folder, tmp_path / "killed", ignore=shutil.ignore_patterns("killed"))
+    engine.close()
+    after = World(tmp_path / "killed")
+    after.holds(Thing("a"))
+    engine = after.engine()
+    engine.recover()
+    assert after.reports.events == []
+    assert engine.prepare(after.claim("c1", "dev-0"), Call()) == answer
+    engine.unprepare(ref, Call())
+    assert after.hardware.things == {}
+    engine.close()
