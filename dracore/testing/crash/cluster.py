@@ -135,6 +135,9 @@ class Cluster:
             self._save()
 
     def prepared(self, uid: str, answer: Sequence[PreparedResult]) -> None:
+        allocated, now = self._state["claims"][uid][0], [result.device for result in answer]
+        if allocated != now:
+            self.note(f"promise: claim {uid} is allocated {allocated} and was prepared with {now}")
         self._state["promises"][uid] = ["prepared", _json(answer)]
         self._save()
 
@@ -236,9 +239,8 @@ class KubeletCall:
         self._end = self.clock.monotonic() + self.seconds
 
     def time_left(self) -> float:
-        return (
-            0.0 if self.points.caller_gone and not self.gone else max(0.0, self._end - self.clock.monotonic())
-        )
+        left: float = self._end - self.clock.monotonic()
+        return max(0.0, left)
 
     def alive(self) -> bool:
         return not (self.gone or self.points.caller_gone)

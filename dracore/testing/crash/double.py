@@ -9,7 +9,7 @@ import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +93,8 @@ class NodeDouble(Ground):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
+        self.met: Callable[[str], None] = lambda flag: None
+        """Told of a flag that was looked at and had come about."""
         self._file = folder / "node.json"
         self._lock = folder / "node.lock"
 
@@ -138,6 +140,12 @@ class NodeDouble(Ground):
                 state["things"].pop(name, None)
             else:
                 state["things"][name] = before
+
+    def is_set(self, flag: str) -> bool:
+        found = super().is_set(flag)
+        if found:
+            self.met(flag)
+        return found
 
     def minor(self, device: str) -> int:
         """The minor number of a device's node; another one after each reboot."""

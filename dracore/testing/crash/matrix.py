@@ -97,7 +97,7 @@ class Matrix:
         row.points = len(seen)
         states: set[str] = set()
         for number in self._chosen(story, mode, len(seen)) if numbers is None else numbers:
-            for text in self._at(story, mode, number, before, row, states):
+            for text in self._at(story, mode, number, seen[number], before, row, states):
                 row.violations.append(f"{mode} at {number} {seen[number]}: {text}")
         return row
 
@@ -108,7 +108,7 @@ class Matrix:
         return sorted(chance.sample(range(count), -(-count // self.every)))
 
     def _at(
-        self, story: Scenario, mode: Mode, number: int, before: Any, row: Row, states: set[str]
+        self, story: Scenario, mode: Mode, number: int, point: str, before: Any, row: Row, states: set[str]
     ) -> Iterator[str]:
         folder = self._fresh("run")
         row.runs += 1
@@ -123,16 +123,33 @@ class Matrix:
                 states.add(state)
                 yield from self._again(folder, before, row)
         elif mode == "peer":
-            yield from peer.with_peer(self.subject, folder, story, number, before, self._out)
-        elif mode == "stop":
-            chance = random.Random(f"{story.name} {number} {self.seed}")
-            yield from stopped.beside(
-                self.subject, folder, story, number, before, self._out, release=chance.random() < 0.5
+            # Next to each other lie points at which all is the same: one comes so, one otherwise.
+            yield from peer.with_peer(
+                self.subject, folder, story, number, before, self._out, undone=self._turn(number)
             )
+        elif mode == "stop":
+            ways = [(self._turn(number), self._turn(number // 2))]
+            if point.startswith("wait."):  # it has no lock here: whatever comes may come
+                ways = [(False, False), (False, True), (True, False)]
+            row.runs += len(ways) - 1
+            for release, dies in ways:
+                yield from stopped.beside(
+                    self.subject,
+                    self._fresh("run"),
+                    story,
+                    number,
+                    before,
+                    self._out,
+                    release=release,
+                    dies=dies,
+                )
         else:
             yield from self._findings(
                 self._forked(lambda: _fault(self.subject, folder, story, number, mode, before))
             )
+
+    def _turn(self, number: int) -> bool:
+        return bool((number + len(self.seed)) % 2)
 
     def _die(self, folder: Path, story: Scenario, number: int) -> Iterator[str]:
         ended = self._forked(lambda: _play(self.subject, folder, story, number))
@@ -215,12 +232,19 @@ def _dry(subject: Subject, folder: Path, story: Scenario, mode: Mode) -> Any:
     player.open()
     if drilled:
         drill.watch(player, points, found)
-    player.play()
     if drilled:
-        found += rules.check(player.stand, swept=False) + rules.untouched(player.stand, before)
+
+        def between() -> None:
+            passed = len(points.seen)
+            found.extend(rules.check(player.stand, settled=False, swept=False))
+            del points.seen[passed:]  # those of the check's own probes
+
+        player.play(between)
+        found += rules.untouched(player.stand, before)
         seen = list(points.seen)
-        found += rules.go_on(player.stand, before, swept=False)
+        found += rules.go_on(player.stand, before, swept=False, undisturbed=True)
         return seen, before, found
+    player.play()
     return points.seen, before, found
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
 
+from dracore.errors import DracoreError
 from dracore.testing.crash import rules
+from dracore.testing.crash.cluster import KubeletCall
 from dracore.testing.crash.fork import Ended, forked
 from dracore.testing.crash.play import Player
 from dracore.testing.crash.points import Points
@@ -15,9 +18,12 @@ from dracore.testing.crash.stand import Subject, start
 
 
 def with_peer(
-    subject: Subject, folder: Path, story: Scenario, number: int, before: Any, out: Path
+    subject: Subject, folder: Path, story: Scenario, number: int, before: Any, out: Path, *, undone: bool
 ) -> list[str]:
-    """One instance dies at point `number` of the scenario, beside another that does not."""
+    """One instance dies at point `number` of the scenario, beside another that does not.
+
+    :param undone: the other one undoes what it left before the kubelet asks anything; else after.
+    """
     up, tell_up = os.pipe()
     go, tell_go = os.pipe()
     answer = out.with_suffix(".peer")
@@ -27,7 +33,9 @@ def with_peer(
         # Forks once more, so that `forked` can tell how it ended; this one only hands that on.
         os.close(up)
         os.close(tell_go)
-        ended = forked(lambda: _peer(subject, folder, before, tell_up, go), answer.with_suffix(".inner"))
+        ended = forked(
+            lambda: _peer(subject, folder, before, tell_up, go, undone), answer.with_suffix(".inner")
+        )
         text = ended.failed or ("killed" if ended.killed else "")
         lines = [f"survives: the peer ended: {text}"] if text else list(ended.answer)
         answer.write_text("\n".join(lines))
@@ -50,14 +58,22 @@ def _die(subject: Subject, folder: Path, story: Scenario, number: int) -> None:
     Player(subject, folder, points, story).open().play()
 
 
-def _peer(subject: Subject, folder: Path, before: Any, tell_up: int, go: int) -> list[str]:
+def _peer(subject: Subject, folder: Path, before: Any, tell_up: int, go: int, undone: bool) -> list[str]:
     stand = start(subject, folder, Points())
     os.write(tell_up, b"1")
     os.close(tell_up)
     os.read(go, 1)  # until the other has died
     stand.cluster.read()
     stand.ground.heal()
-    stand.engine.drain()
+    if undone:
+        stand.engine.drain()
+    else:  # the kubelet is faster than the reconciler
+        for uid in reversed(stand.cluster.claims):  # the one that had been there first comes last
+            if stand.cluster.promises().get(uid, ("nothing", None))[0] != "released":
+                with contextlib.suppress(DracoreError):
+                    call = KubeletCall(30.0, stand.points, stand.clock)
+                    stand.cluster.prepared(uid, stand.engine.prepare(stand.cluster.ref(uid), call))
+        stand.engine.drain()
     found = [f"beside a live instance, {text}" for text in rules.check(stand, swept=False)]
     found += rules.go_on(stand, before, swept=False)
     again = start(subject, folder, Points())

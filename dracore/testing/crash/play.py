@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,12 +38,16 @@ class Player:
                 self.stand.cluster.put(uid, ask)
         return self
 
-    def play(self) -> None:
-        """Takes the steps; what the driver answers with an error is the kubelet's business."""
+    def play(self, between: Callable[[], None] = lambda: None) -> None:
+        """Takes the steps; what the driver answers with an error is the kubelet's business.
+
+        :param between: called after each step.
+        """
         for step in self.story.steps:
             self.points.caller_gone = False
             with contextlib.suppress(DracoreError):
                 self.take(step)
+            between()
             if self.points.resumed:
                 return  # the kubelet has long gone over to another instance
 
@@ -57,8 +63,13 @@ class Player:
         """
         stand = self.stand
         match step:
-            case steps.Prepare(uid, seconds):
-                self._prepare(uid, seconds)
+            case steps.Prepare(uid, seconds, comes):
+                if not comes:
+                    self._prepare(uid, seconds)
+                else:
+                    with self._when_it_waits(lambda: stand.ground.set(comes)):
+                        self._prepare(uid, seconds)
+                    stand.ground.set(comes)
             case steps.Late(uid, waiting):
                 self._late(uid, waiting)
             case steps.Unprepare(uid):
@@ -119,23 +130,34 @@ class Player:
         began = len(points.seen)
         found = [] if waiting else [state_of(self.folder)]
 
-        def leave(point: str, detail: str) -> None:
-            if waiting and not found and point == "journal.commit.after" and "waiting" in detail:
-                points.caller_gone = True
-                stand.ground.set_all()
-                found.append(state_of(self.folder))
+        def leave() -> None:
+            points.caller_gone = True
+            stand.ground.set_all()
+            found.append(state_of(self.folder))
 
-        points.watch(leave)
-        try:
-            call = KubeletCall(30.0, points, stand.clock, gone=not waiting)
+        call = KubeletCall(30.0, points, stand.clock, gone=not waiting)
+        waits = self._when_it_waits(leave) if waiting else contextlib.nullcontext()
+        with waits, contextlib.suppress(DracoreError):
             stand.engine.prepare(stand.cluster.ref(uid), call)
-        except DracoreError:
-            pass
-        finally:
-            points.unwatch(leave)
         failed = began <= points.target < len(points.seen) and points.fault != "gone"
         if found and not failed and state_of(self.folder) != found[0]:
             stand.cluster.note(f"late: a prepare of claim {uid} whose caller has gone changed something")
+
+    @contextlib.contextmanager
+    def _when_it_waits(self, then: Callable[[], None]) -> Iterator[None]:
+        """`then` happens as soon as a prepare waits, and has let go of the claim's lock or is about to."""
+        told: list[str] = []
+
+        def listen(point: str, detail: str) -> None:
+            if not told and point == "journal.commit.after" and detail.startswith("claim.waiting"):
+                told.append(detail)
+                then()
+
+        self.points.watch(listen)
+        try:
+            yield
+        finally:
+            self.points.unwatch(listen)
 
     def _look(self, after: float) -> None:
         stand = self.stand
@@ -156,8 +178,7 @@ class Player:
             self.stand.cluster.reboot()
             self.stand.cluster.forget_promises()
             self.stand.ground.reboot()
-            for file in list(self.stand.cdi_folder.glob("*")) if self.stand.cdi_folder.is_dir() else ():
-                file.unlink()
+            shutil.rmtree(self.stand.cdi_folder, ignore_errors=True)
         self.stand = self._start(minor)
 
     def _start(self, minor: int = 0) -> Stand:

@@ -149,5 +149,9 @@ def after_cut(subject: Subject, folder: Path, before: Any) -> list[str]:
 def _torn(stand: Stand) -> Iterator[str]:
     folder = stand.cdi_folder
     for file in sorted(folder.glob("*.json")) if folder.is_dir() else ():
-        if not file.name.startswith(".") and not file.read_bytes().endswith(b"}\n"):
+        if (
+            not file.name.startswith(".")
+            and file not in stand.foreign
+            and not file.read_bytes().endswith(b"}\n")
+        ):
             yield f"{file.name} stands under its name and is not whole"

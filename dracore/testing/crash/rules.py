@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
-from dracore.errors import DracoreError
+from dracore.errors import DeviceBusy, DracoreError, EffectConflict
 from dracore.model.effect import Absent
 from dracore.prepare import holdings, records
 from dracore.prepare.holdings import Held
@@ -22,10 +23,12 @@ RULES = {
     "nothing-left": "what is on the node belongs to an effect; when all is released, it is as it was before",
     "promise": "what the kubelet was told stays true: a prepared claim stays prepared, with the same answer",
     "cdi": "every prepared claim has its CDI file, whole, and every CDI file a claim",
+    "alone": "one device is prepared for one claim, save shares of it and admin access",
     "used": "what containers run with stays prepared, whatever the API server says of the claim",
     "doubt": "nothing is released on doubt: not at a first look, not while somebody does not answer",
     "drift": "what somebody has undone is said, and made again only where its plugin says that it may be",
     "late": "a prepare whose caller has gone changes nothing",
+    "foreign": "files of others are never touched",
     "strays": "no folder, lock of a unit or spec without its claim",
     "order": "nothing is made before what it needs or taken away while it is needed",
     "again": "prepare may be called again, and unprepare always ends well",
@@ -62,6 +65,10 @@ def _effects(stand: Stand, settled: bool) -> list[str]:
     for effect in held:
         name = f"{effect.kind} {effect.key}"
         if effect.state != "applied":
+            ready = [h for h in holders.get(effect.key, []) if h in claims and claims[h].state == "prepared"]
+            found += [
+                f"held: claim {holder} is prepared, and its {name} is {effect.state}" for holder in ready
+            ]
             if settled:
                 found.append(f"finished: {name} is left {effect.state} ({effect.error or 'no error'})")
             continue
@@ -106,7 +113,19 @@ def _claims(stand: Stand, settled: bool, swept: bool) -> list[str]:
         specs = journal.read(lambda tx, uid=uid: records.specs(tx, uid))  # type: ignore[misc]
         if not stand.engine.kit.cdi.intact(specs):
             found.append(f"cdi: claim {uid} is prepared, and its files differ from the journal")
-    found += [f"cdi: {file.name} is no spec: {error}" for file, error in cdi.errors.items()]
+    names = {file.name for file in stand.foreign}
+    for file in sorted(stand.cdi_folder.glob("*.json")):
+        # Always: the record is committed before its file is written, and forgotten after that is removed.
+        stem = f"dracore-{stand.subject.driver_name}-"
+        if file.name not in names and not any(file.name.startswith(f"{stem}{uid}") for uid in known):
+            found.append(f"cdi: {file.name} belongs to no claim")
+    if stand.with_foreign and (gone := sorted(names - set(os.listdir(stand.cdi_folder)))):
+        found.append(f"foreign: {', '.join(gone)}, which somebody else made, is gone")
+    found += [
+        f"cdi: {file.name} is no spec: {error}"
+        for file, error in cdi.errors.items()
+        if file.name not in names
+    ]
     for uid, (promise, answer) in stand.cluster.promises().items():
         now = known.get(uid)
         if promise == "prepared":
@@ -118,6 +137,14 @@ def _claims(stand: Stand, settled: bool, swept: bool) -> list[str]:
         elif promise == "released" and now is not None:
             found.append(f"promise: the kubelet was told that claim {uid} is released, and it is {now.state}")
 
+    taken: dict[tuple[str, str], str] = {}
+    for uid in known:
+        for device in journal.read(lambda tx, uid=uid: records.devices(tx, uid)):  # type: ignore[misc]
+            if device.admin or device.share:
+                continue
+            other = taken.setdefault((device.pool, device.device), uid)
+            if other != uid:
+                found.append(f"alone: claims {other} and {uid} both have {device.device}")
     for uid in stand.cluster.running:
         state = known[uid].state if uid in known else "not in the journal"
         if state not in ("prepared", "waiting"):
@@ -135,6 +162,8 @@ def _files(stand: Stand) -> list[str]:
     uids = {record.ref.uid for record in stand.engine.records()}
     folder = stand.cdi_folder
     for file in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if file in stand.foreign or not file.name.startswith("."):
+            continue
         stem = f"dracore-{stand.subject.driver_name}-"
         # What a writer of a known claim left goes with its next write, or with the claim.
         if not any(file.name.lstrip(".").startswith(f"{stem}{uid}") for uid in uids):
@@ -155,10 +184,11 @@ def untouched(stand: Stand, before: Any) -> list[str]:
     return [f"nothing-left: nothing is held and the node is not as it was: {difference(before, after)}"]
 
 
-def go_on(stand: Stand, before: Any, *, swept: bool = True) -> list[str]:
+def go_on(stand: Stand, before: Any, *, swept: bool = True, undisturbed: bool = False) -> list[str]:
     """The kubelet goes on after the fault: asks for every claim again, then lets go of all of them.
 
     :param before: what the ground was like when nothing was held.
+    :param undisturbed: there was no fault: every claim can be prepared, save two that want the same.
     """
     found = []
     cluster, engine = stand.cluster, stand.engine
@@ -166,13 +196,15 @@ def go_on(stand: Stand, before: Any, *, swept: bool = True) -> list[str]:
     stand.ground.set_all()
     for uid in cluster.claims:
         promise, answer = cluster.promises().get(uid, ("nothing", None))
-        if promise == "released":
+        if promise == "released" and not undisturbed:
             continue
         try:
             now = engine.prepare(cluster.ref(uid), KubeletCall(30.0, stand.points, stand.clock))
         except DracoreError as error:
             if promise == "prepared":
                 found.append(f"again: prepare of claim {uid}, which was answered before, says: {error}")
+            elif undisturbed and not isinstance(error, (DeviceBusy, EffectConflict)):
+                found.append(f"again: prepare of claim {uid}, with nothing in its way, says: {error}")
             continue
         if promise in ("prepared", "again") and not same_answer(answer, now):
             found.append(f"promise: claim {uid} has another answer after the fault")

@@ -28,10 +28,14 @@ class Ask:
 
 @dataclass(frozen=True)
 class Prepare:
-    """The kubelet calls NodePrepareResources; `seconds` until its deadline (of which 5 are never waited)."""
+    """The kubelet calls NodePrepareResources; `seconds` until its deadline (of which 5 are never waited).
+
+    :param comes: a flag that comes about as soon as it waits.
+    """
 
     claim: str
     seconds: float = 30.0
+    comes: str = ""
 
 
 @dataclass(frozen=True)

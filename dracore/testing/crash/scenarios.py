@@ -76,6 +76,16 @@ SCENARIOS: tuple[Scenario, ...] = (
         (Prepare("c1", NEARLY_NO_TIME), Set("ready"), Prepare("c1"), Unprepare("c1")),
     ),
     Scenario(
+        "a wait that ends well",
+        {"c1": Ask(("dev-0",), _WAITS)},
+        (Prepare("c1", comes="ready"), Unprepare("c1")),
+    ),
+    Scenario(
+        "one claim after another on one effect",
+        {"c1": Ask(("dev-0",), _SHARED), "c2": Ask(("dev-1",), _SHARED)},
+        (Prepare("c1"), Unprepare("c1"), Prepare("c2"), Unprepare("c2")),
+    ),
+    Scenario(
         "prepare fails at its last effect",
         {"c1": Ask(("dev-0",), _ORDER)},
         (Fail("half", "c"), Prepare("c1"), Prepare("c1"), Unprepare("c1")),
@@ -122,15 +132,19 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     Scenario(
         "handover",
-        {"c1": Ask(("dev-0",), _SHARED), "c2": Ask(("dev-1",), _SHARED)},
+        {uid: Ask((f"dev-{i}",), _SHARED) for i, uid in enumerate(("c1", "c2", "c3"))},
         (
             Prepare("c1"),
+            Prepare("c3"),
             Handover(),
             Prepare("c2"),
             Handover(back=True),
             Unprepare("c2"),
+            Delete("c3"),
+            Reconcile(),
             Handover(back=True),
             Handover(end=True),
+            Reconcile(),
             Unprepare("c1"),
         ),
     ),

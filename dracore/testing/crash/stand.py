@@ -26,7 +26,7 @@ from dracore.plugins import Plugins
 from dracore.prepare import Engine, Journal, Reconciler, schema
 from dracore.prepare.ports import Group, Resolved
 from dracore.testing.crash.cluster import POOL, Cluster
-from dracore.testing.crash.double import Ground
+from dracore.testing.crash.double import Ground, NodeDouble
 from dracore.testing.crash.looks import Looks
 from dracore.testing.crash.points import Points
 
@@ -108,6 +108,14 @@ class Subject:
         return tuple(sorted(found))
 
 
+FOREIGN = (
+    "k8s.{driver}-claim_00000000-0000-4000-8000-000000000000-{device}.json",  # the vendor's own driver's
+    "dracore-{driver}-b-00000000-0000-4000-8000-000000000000.json",  # of a driver with a longer name
+    "site.json",
+)
+"""Files of others in the CDI folder, which nobody of ours touches."""
+
+
 class TurnedClock:
     """The machine's clocks, where time can be let pass and the time of day be turned."""
 
@@ -159,6 +167,8 @@ class Stand:
         self.clock = TurnedClock()
         self.minor = minor
         self.ordinal = 0
+        self.with_foreign = False
+        """Whether files of others have been there since the start."""
         self.plugin_folder = folder / "disk" / "plugin"
         self.cdi_folder = folder / "disk" / "cdi"
         self.sessions: dict[str, Any] = {}
@@ -176,6 +186,10 @@ class Stand:
         :raises DracoreError: a fault in its way.
         """
         name = self.subject.driver_name
+        if self.cdi_folder.is_dir():  # who makes it is the driver
+            self.with_foreign = True
+            for foreign in self.foreign:
+                foreign.touch()
         with ahead(self.minor):
             journal = Journal.open(self.plugin_folder, seam=self.points, clock=self.clock, reports=self.said)
         try:
@@ -197,7 +211,9 @@ class Stand:
             )
             plugin = self.subject.plugin
             with self.engine.starting(plugin) as ctx:
-                self.sessions[plugin] = self.call(plugin, "dra_start", ctx=ctx)
+                session = self.sessions[plugin] = self.call(plugin, "dra_start", ctx=ctx)
+            if isinstance(session, NodeDouble):
+                session.met = lambda flag: self.points("wait.met", flag)
             found = self.call(plugin, "dra_discover", ctx=self.engine.context(plugin)) or ()
             self.inventory = {device.name: device for device in getattr(found, "devices", found)}
             self.engine.recover()
@@ -212,6 +228,12 @@ class Stand:
         if plugin in self.sessions and self._plugins.implements(plugin, "dra_stop"):
             self.call(plugin, "dra_stop", session=self.sessions.pop(plugin))
         self.engine.close()
+
+    @property
+    def foreign(self) -> list[Path]:
+        """Files of others."""
+        names = (name.format(driver=self.subject.driver_name, device="x") for name in FOREIGN)
+        return [self.cdi_folder / name for name in names]
 
     def allowed(self) -> bool:
         """Whether this instance reconciles: the youngest does."""

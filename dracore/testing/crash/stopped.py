@@ -23,11 +23,20 @@ SHORT = 2.02
 
 
 def beside(
-    subject: Subject, folder: Path, story: Scenario, number: int, before: Any, out: Path, *, release: bool
+    subject: Subject,
+    folder: Path,
+    story: Scenario,
+    number: int,
+    before: Any,
+    out: Path,
+    *,
+    release: bool,
+    dies: bool,
 ) -> list[str]:
     """One instance is stopped at point `number` of the scenario; what another one finds.
 
     :param release: the kubelet also lets go of the claims, before the stopped instance goes on.
+    :param dies: the stopped instance goes on no further than its next commit.
     """
     said = out.with_suffix(".stopped")
     said.unlink(missing_ok=True)
@@ -36,7 +45,7 @@ def beside(
     if pid == 0:
         os.close(ends)
         try:
-            _play(subject, folder, story, number)
+            _play(subject, folder, story, number, dies)
         except BaseException:  # noqa: BLE001 - told to the parent, whatever it is
             said.write_text(traceback.format_exc()[-500:])
         finally:
@@ -58,8 +67,9 @@ def beside(
     return found + list(second.answer)
 
 
-def _play(subject: Subject, folder: Path, story: Scenario, number: int) -> None:
+def _play(subject: Subject, folder: Path, story: Scenario, number: int, dies: bool) -> None:
     points = Points(number, "stop")
+    points.dies_then = dies
     player = Player(subject, folder, points, story).open()
     player.play()
     player.close()
