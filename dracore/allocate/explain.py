@@ -11,8 +11,9 @@ from dracore.allocate.asks import Ask, Asks, Fatal
 from dracore.allocate.compared import Together
 from dracore.allocate.held import Held
 from dracore.allocate.matching import SelectorFailed
+from dracore.allocate.nearest import closest
 from dracore.allocate.nodes import Node
-from dracore.allocate.pools import PoolState
+from dracore.allocate.pools import Offer, PoolState
 from dracore.allocate.published import DeviceId, PublishedDevice
 from dracore.allocate.reasons import ORDER, Judge, Reason, Stage
 from dracore.allocate.together import Joint
@@ -43,26 +44,13 @@ class Funnel:
     error: str = ""
     ambiguous: frozenset[str] = frozenset()
     """Names of devices that several pools have."""
+    closest: Reason | None = None
+    """The device that would do with the fewest changes; its remedy holds all of them."""
 
     @property
     def nearest(self) -> Reason | None:
-        """The device that comes farthest, and of these the one that is least off.
-
-        Only where devices are missing, and a device of another class is none: it is not meant.
-        """
-        if not self.blocks and not self.short:
-            return None
-        classed = self.left.get(Stage.CLASS, 0) > 0
-        found = [
-            reason
-            for reason in self.reasons
-            if reason.remedy and not (classed and reason.stage is Stage.CLASS)
-        ]
-        return min(
-            found,
-            key=lambda reason: (-ORDER.index(reason.stage), reason.distance, reason.device),
-            default=None,
-        )
+        """The device for which the fewest things would have to change, where devices are missing."""
+        return self.closest if self.blocks or self.short else None
 
     @property
     def frees(self) -> tuple[str, ...]:
@@ -105,6 +93,8 @@ class _Count:
     came: dict[PublishedDevice, int] = field(default_factory=dict)
     """Each device to the stage that stops it, on the node where it comes farthest."""
     reasons: dict[PublishedDevice, Reason] = field(default_factory=dict)
+    places: dict[PublishedDevice, tuple[Offer, Node]] = field(default_factory=dict)
+    """Where each device came so far."""
     held: int = 0
     names: set[str] = field(default_factory=set)
     ambiguous: set[str] = field(default_factory=set)
@@ -113,8 +103,9 @@ class _Count:
     missing: set[str] = field(default_factory=set)
     """Nodes where a request for all devices cannot have one of them."""
 
-    def see(self, device: PublishedDevice, stage: int, reason: Reason | None) -> None:
+    def see(self, offer: Offer, node: Node, stage: int, reason: Reason | None) -> None:
         """Notes how far a device comes on one more node."""
+        device = offer.device
         before = self.came.get(device)
         if before is None:
             name = device.id.device
@@ -122,6 +113,7 @@ class _Count:
         elif stage <= before:
             return
         self.came[device] = stage
+        self.places[device] = offer, node
         if reason is not None:
             self.reasons[device] = reason
         else:
@@ -199,7 +191,7 @@ def explain(
                 _look(allocator, judge, ask, node, count, held)
         for group in found.groups:
             stuck = all(not any(found.counts[ask].enough(ask, node.name) for node in nodes) for ask in group)
-            funnels += [_funnel(claim, ask, found.counts[ask], blocks=stuck) for ask in group]
+            funnels += [_funnel(claim, ask, judge, found.counts[ask], blocks=stuck) for ask in group]
     together: list[Together] = []
     if not error and len(looked) == len(claims) and not any(funnel.blocks for funnel in funnels):
         together = _joint(allocator, nodes, looked, held)
@@ -226,7 +218,7 @@ def _look(allocator: Allocator, judge: Judge, ask: Ask, node: Node, count: _Coun
             if reason is None and device.id in held.whole and not ask.admin and count.held >= REASONS_LIMIT:
                 if ask.all_devices:
                     count.missing.add(node.name)
-                count.see(device, _INDEX[Stage.IN_USE], None)
+                count.see(offer, node, _INDEX[Stage.IN_USE], None)
                 continue
             if reason is None:
                 reason = judge.held_by_others(ask, offer)
@@ -236,12 +228,12 @@ def _look(allocator: Allocator, judge: Judge, ask: Ask, node: Node, count: _Coun
                 passed += 1
             elif ask.all_devices and reason.stage not in (*SELECTORS, Stage.CAPACITY):
                 count.missing.add(node.name)
-            count.see(device, _PASSED if reason is None else _INDEX[reason.stage], reason)
+            count.see(offer, node, _PASSED if reason is None else _INDEX[reason.stage], reason)
     if passed:
         count.passed[node.name] = passed
 
 
-def _funnel(claim: WantedClaim, ask: Ask, count: _Count, *, blocks: bool) -> Funnel:
+def _funnel(claim: WantedClaim, ask: Ask, judge: Judge, count: _Count, *, blocks: bool) -> Funnel:
     best_node = max(count.passed, key=lambda node: count.passed[node], default="")
     return Funnel(
         claim.title,
@@ -253,6 +245,7 @@ def _funnel(claim: WantedClaim, ask: Ask, count: _Count, *, blocks: bool) -> Fun
         best_node,
         blocks,
         ambiguous=frozenset(count.ambiguous),
+        closest=closest(judge, ask, count.reasons, count.places),
     )
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import Enum
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from dracore.allocate.asks import Ask
 from dracore.allocate.constraints import values
@@ -18,9 +18,10 @@ from dracore.allocate.nodes import Node
 from dracore.allocate.pools import NODE_OPERATIONS, Offer, Pool, missing_gate, skips
 from dracore.allocate.published import DeviceId, PublishedDevice, TaintRule, billionths, taint
 from dracore.allocate.shares import NotRepresentable, rule_of, taken
-from dracore.allocate.taints import in_the_way
+from dracore.allocate.taints import all_in_the_way
 from dracore.allocate.terms import Miss, guards, nearest, reads, terms
 from dracore.allocate.wanted import Constraint, Toleration
+from dracore.allocate.wishes import Wish, granted
 from dracore.errors import SelectorError
 from dracore.model.device import Taint
 from dracore.model.quantity import Quantity
@@ -57,6 +58,10 @@ class Reason:
     distance: float = 1.0
     frees: str = ""
     """What would give the device free."""
+    wishes: tuple[Wish, ...] = ()
+    """The values of the device that the remedy means."""
+    parts: int = 1
+    """How many things the remedy wants otherwise."""
 
 
 Judged: TypeAlias = tuple[Reason | None, Reason | None]
@@ -109,6 +114,33 @@ class Judge:
             found = known[offer.device] = early, None if early else self._attributes(ask, offer)
         return found
 
+    def obstacles(self, ask: Ask, offer: Offer, node: Node) -> list[Reason]:
+        """All that is in the way of a device, not only the first; what one remedy mends is there once."""
+        found = [self._gates(offer)]
+        found += self._failing(ask, offer, Stage.CLASS)
+        found += self._failing(ask, offer, Stage.REQUEST)
+        found += self._sizes(ask, offer)
+        found += self._tainted(ask, offer)
+        found += [self.on_node(offer, node), self._in_use(ask, offer)]
+        found += [self._room(ask, offer), self._counters(offer)]
+        found += self._lacking(ask, offer)
+        return list({one.remedy or one.text: one for one in found if one is not None}.values())
+
+    def keeps(self, ask: Ask, offer: Offer, wishes: Sequence[Wish]) -> bool:
+        """Whether all selectors are true of the device with these values."""
+        expressions = (*ask.device_class.selectors, *ask.request.selectors)
+
+        def holds(content: Mapping[str, Any]) -> bool:
+            try:
+                return all(
+                    text is not None and self._matching.compiled(text)(offer.device.id.driver, content)
+                    for text in expressions
+                )
+            except SelectorError:
+                return False
+
+        return granted(offer.device, wishes, holds)
+
     def on_node(self, offer: Offer, node: Node) -> Reason | None:
         """Whether the node is what keeps a device away."""
         device = offer.device
@@ -142,18 +174,21 @@ class Judge:
         )
 
     def _selectors(self, ask: Ask, offer: Offer, stage: Stage) -> Reason | None:
+        return next(self._failing(ask, offer, stage), None)
+
+    def _failing(self, ask: Ask, offer: Offer, stage: Stage) -> Iterator[Reason]:
         of_class = stage is Stage.CLASS
         owner = f"class {ask.device_class.name}" if of_class else f"request {ask.name}"
         for index, expression in enumerate(ask.device_class.selectors if of_class else ask.request.selectors):
+            what = f"selector #{index} of {owner}"
             try:
                 if expression is not None and self._matching.answer(expression, offer.device):
                     continue
             except SelectorError as error:
-                return Reason(
-                    offer.device.id, stage, f"selector #{index} of {owner} fails: {fault_of(error)}"
-                )
-            return self._why_false(stage, f"selector #{index} of {owner}", expression or "", offer)
-        return None
+                mended = self._why_false(stage, what, expression or "", offer)
+                yield replace(mended, text=f"{what} fails: {fault_of(error)}")
+            else:
+                yield self._why_false(stage, what, expression or "", offer)
 
     def _why_false(self, stage: Stage, what: str, expression: str, offer: Offer) -> Reason:
         device = offer.device
@@ -166,10 +201,17 @@ class Judge:
         shown = [str(read) for term in wrong for read in reads(term, device)]
         text = f"{what} is false: {', '.join(dict.fromkeys(shown)) or _short(wrong[0])}"
         misses = [found for term in wrong if (found := nearest(term, device)) is not None]
-        if len(misses) < len(wrong):
+        many = len(wrong)
+        if len(misses) < many:
             wants = " and ".join(_short(term) for term in wrong)
-            return Reason(device.id, stage, text, f"this were true: {wants}", float(len(wrong)))
-        return Reason(device.id, stage, text, _joined(misses), sum(found.distance for found in misses))
+            # A term that reads nothing is as it is, whatever the device has.
+            remedy = f"this were true: {wants}" if all(reads(term, device) for term in wrong) else ""
+            return Reason(device.id, stage, text, remedy, float(many), parts=many)
+        wishes = tuple(found.wish for found in misses if found.wish is not None)
+        if len(wishes) < many:
+            wishes = ()
+        far = sum(found.distance for found in misses)
+        return Reason(device.id, stage, text, _joined(misses), far, wishes=wishes, parts=many)
 
     def _is_true(self, term: str, offer: Offer) -> bool:
         try:
@@ -178,21 +220,28 @@ class Judge:
             return False  # it fails, or is no expression of its own
 
     def _size(self, ask: Ask, offer: Offer) -> Reason | None:
+        return next(self._sizes(ask, offer), None)
+
+    def _sizes(self, ask: Ask, offer: Offer) -> Iterator[Reason]:
         if not self._features.consumable_capacity:
-            return None
+            return
         device = offer.device
         requested = ask.request.capacity or {}
-        for name in requested:
-            if name not in device.capacity:
-                text = f"it has no capacity {name}, which the request wants some of"
-                return Reason(device.id, Stage.CAPACITY, text, f"it had {name}")
+        absent = [name for name in requested if name not in device.capacity]
+        for name in absent:
+            text = f"it has no capacity {name}, which the request wants some of"
+            yield Reason(device.id, Stage.CAPACITY, text, f"it had {name}")
+        if absent:
+            return
         try:
             amounts = taken(requested, device.capacity, fractional=self._features.fractional_range)
         except NotRepresentable as error:
-            return Reason(device.id, Stage.CAPACITY, str(error))
+            yield Reason(device.id, Stage.CAPACITY, str(error))
+            return
         if amounts is None:
-            return self._policy(device, requested)
-        return self._short_of(ask, offer, amounts, Stage.CAPACITY, {})
+            yield self._policy(device, requested)
+        else:
+            yield from self._short_of(ask, offer, amounts, Stage.CAPACITY, {})
 
     def _policy(self, device: PublishedDevice, requested: Mapping[str, Quantity]) -> Reason:
         """Which amount the device's own rules for shares do not allow."""
@@ -215,11 +264,11 @@ class Judge:
         if not self._features.consumable_capacity or not sums:
             return None
         amounts = taken(ask.request.capacity, device.capacity, fractional=self._features.fractional_range)
-        return self._short_of(ask, offer, amounts or {}, Stage.IN_USE, sums)
+        return next(self._short_of(ask, offer, amounts or {}, Stage.IN_USE, sums), None)
 
     def _short_of(
         self, ask: Ask, offer: Offer, amounts: Mapping[str, Quantity], stage: Stage, used: Mapping[str, int]
-    ) -> Reason | None:
+    ) -> Iterator[Reason]:
         device = offer.device
         for name, amount in amounts.items():
             has = device.capacity[name].value
@@ -228,7 +277,7 @@ class Judge:
                 rest = in_unit(left, has)
                 text = f"{rest} of {name} is left of {has}, {amount} is wanted"
                 far = 1 - left / billionths(amount) if left > 0 else 1.0
-                return Reason(
+                yield Reason(
                     device.id,
                     stage,
                     text,
@@ -236,23 +285,24 @@ class Judge:
                     far,
                     self._free(device.id),
                 )
-        return None
 
     def _taints(self, ask: Ask, offer: Offer) -> Reason | None:
-        found = in_the_way(offer.device, ask.request) if self._features.device_taints else None
-        if found is None:
-            return None
-        shown = f"{found.key}={found.value}:{found.effect}" if found.value else f"{found.key}:{found.effect}"
-        by = [rule.name for rule in self._rules if rule.taint == found and rule.names(offer.device.id)]
-        origin = f" by DeviceTaintRule {by[0]}" if by and found not in _published_taints(offer) else ""
-        near = [one for one in ask.request.tolerations if one.key == found.key]
-        return Reason(
-            offer.device.id,
-            Stage.TAINTS,
-            f"it is tainted {shown}{origin}" + (f"; {_unlike(near[0], found)}" if near else ""),
-            f"the request tolerated {shown}",
-            frees=f"a toleration for {shown}, or the end of the taint",
-        )
+        return next(self._tainted(ask, offer), None)
+
+    def _tainted(self, ask: Ask, offer: Offer) -> Iterator[Reason]:
+        for found in all_in_the_way(offer.device, ask.request) if self._features.device_taints else ():
+            value = f"={found.value}" if found.value else ""
+            shown = f"{found.key}{value}:{found.effect}"
+            by = [rule.name for rule in self._rules if rule.taint == found and rule.names(offer.device.id)]
+            origin = f" by DeviceTaintRule {by[0]}" if by and found not in _published_taints(offer) else ""
+            near = [one for one in ask.request.tolerations if one.key == found.key]
+            yield Reason(
+                offer.device.id,
+                Stage.TAINTS,
+                f"it is tainted {shown}{origin}" + (f"; {_unlike(near[0], found)}" if near else ""),
+                f"the request tolerated {shown}",
+                frees=f"a toleration for {shown}, or the end of the taint",
+            )
 
     def _in_use(self, ask: Ask, offer: Offer) -> Reason | None:
         device = offer.device.id
@@ -268,7 +318,9 @@ class Judge:
 
     def _counters(self, offer: Offer) -> Reason | None:
         device = offer.device
-        if not device.draws or (device.shareable and device.id in self._held.shared):
+        if not device.draws or not self._features.partitionable_devices:
+            return None
+        if device.shareable and device.id in self._held.shared:
             return None
         before = self._ledger.take(offer.pool, device)
         if before is not None:
@@ -302,14 +354,16 @@ class Judge:
         return Reason(device.id, Stage.COUNTERS, text, "they did", frees=frees)
 
     def _attributes(self, ask: Ask, offer: Offer) -> Reason | None:
+        return next(self._lacking(ask, offer), None)
+
+    def _lacking(self, ask: Ask, offer: Offer) -> Iterator[Reason]:
         for constraint in self._constraints:
             name = constraint.match or constraint.distinct or ""
             covered = not constraint.requests or {ask.name, ask.name.partition("/")[0]} & constraint.requests
             if covered and values(offer.device, name, lists=self._features.list_attributes) is None:
                 kind = "matchAttribute" if constraint.match else "distinctAttribute"
                 text = f"it has no attribute {name}, which {kind} compares"
-                return Reason(offer.device.id, Stage.CONSTRAINTS, text, f"it had {name}")
-        return None
+                yield Reason(offer.device.id, Stage.CONSTRAINTS, text, f"it had {name}")
 
 
 def _published_taints(offer: Offer) -> list[Taint]:

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from dracore.allocate.published import PublishedDevice
+from dracore.allocate.wishes import Wish, wish
 from dracore.model.names import qualify
 from dracore.model.quantity import Quantity
 from dracore.model.semver import Semver
@@ -59,6 +60,8 @@ class Miss:
     """Empty: there is nothing."""
     distance: float = 1.0
     """Between 0 and 1 for numbers; 1 for what is just another value."""
+    wish: Wish | None = None
+    """The value that would do; None where that cannot be tried."""
 
     def __str__(self) -> str:
         return f"{self.wanted}: it is {self.found}" if self.found else self.wanted
@@ -171,7 +174,12 @@ def miss(term: str, device: PublishedDevice) -> Miss | None:
     match = _FLAG.fullmatch(term)
     if match is not None and _value(match, device) in ("true", "false"):
         wanted = "false" if match["not"] else "true"
-        return Miss(f"{_own(match)} were {wanted}", str(_value(match, device)))
+        name = f"{match['domain']}/{_own(match)}"
+        return Miss(
+            f"{_own(match)} were {wanted}",
+            str(_value(match, device)),
+            wish=wish(match["kind"], name, "==", wanted),
+        )
     match = _DRIVEN.fullmatch(term)
     if match is not None:
         return Miss(f"its driver were {match['driver']}", device.id.driver)
@@ -182,11 +190,13 @@ def miss(term: str, device: PublishedDevice) -> Miss | None:
     name = _own(match)
     value = _value(match, device)
     operator = {"isGreaterThan": ">", "isLessThan": "<"}.get(groups.get("method") or "") or groups["op"]
-    literal = groups["literal"].strip("\"'") if not groups.get("make") else groups["literal"]
+    raw, make = groups["literal"], groups.get("make") or ""
+    literal = raw if make else raw.strip("\"'")
     sign = "" if operator == "==" else _SIGNS.get(operator, operator) + " "
+    other = wish(groups["kind"], f"{groups['domain']}/{name}", operator, raw, make)
     if value is None:
-        return Miss(f"it had {name} {sign or '= '}{literal}")
-    return Miss(f"{name} were {sign}{literal}", _text(value), _distance(value, literal))
+        return Miss(f"it had {name} {sign or '= '}{literal}", wish=other)
+    return Miss(f"{name} were {sign}{literal}", _text(value), _distance(value, literal), other)
 
 
 @lru_cache(maxsize=1024)

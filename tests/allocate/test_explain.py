@@ -93,7 +93,7 @@ def test_the_numbers_of_a_funnel_agree(part: int) -> None:
                     assert before - funnel.left[stage] == stopped[stage], f"seed {seed}: {stage}"
                     before = funnel.left[stage]
             nearest = funnel.nearest
-            assert nearest is None or nearest in funnel.reasons
+            assert nearest is None or nearest.device in {reason.device for reason in funnel.reasons}
             assert funnel.best <= funnel.left[Stage.COUNTERS]
         json.dumps(as_json(explanation, 100))
 
