@@ -83,6 +83,9 @@ class _Contexts:
     def starting(self, plugin: str) -> Iterator[NodeContext]:
         yield self._made[plugin]
 
+    def settled(self, plugin: str) -> bool:
+        return False
+
 
 class _Context:
     """A :class:`~dracore.model.context.NodeContext` that changes nothing."""

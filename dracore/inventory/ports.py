@@ -31,7 +31,12 @@ class Contexts(Protocol):
     def context(self, plugin: str) -> NodeContext: ...
 
     def starting(self, plugin: str) -> AbstractContextManager[NodeContext]:
-        """Around ``dra_start``: what the plugin held before and does not hold again is reverted after it."""
+        """Around ``dra_start``; from its begin on it is noted what the plugin holds again."""
+        ...
+
+    def settled(self, plugin: str) -> bool:
+        """After its first discovery: what it held before and has not held again is reverted. Answers whether
+        that has changed the node."""
         ...
 
 

@@ -175,27 +175,39 @@ class Runner:
     def _discover(self) -> bool:
         if not self.answer.settled:
             self._tell(replace(self.answer, state="discovering"))
+        answer = self._look()
+        try:
+            # What it held before this start and not again is gone now: the node is another one.
+            if answer is not None and self._contexts.settled(self.plugin):
+                answer = self._look()
+        except Exception as error:  # noqa: BLE001 - see _failed
+            self._failed("dra_discover", error)
+            return False
+        if answer is not None:
+            self._tell(answer)
+        return answer is not None
+
+    def _look(self) -> Answer | None:
+        """What the plugin discovers, and its health; None where it offers nothing or fails, which is told."""
         try:
             context = self._contexts.context(self.plugin)
             found = self._hooks.call(self.plugin, "dra_discover", ctx=context)
             if isinstance(found, NotYet):
                 # It offers nothing now; what claims have prepared of it stays.
                 self._tell(replace(self.answer, state="not yet", discovery=None, error=found.reason))
-                return False
+                return None
             discovery = _discovery(self.plugin, found)
         except Exception as error:  # noqa: BLE001 - see _failed
             self._failed("dra_discover", error)
-            return False
+            return None
         try:
             health = tuple(self._hooks.call(self.plugin, "dra_health", ctx=context) or ())
             for entry in health:
                 _check_health(self.plugin, entry)
         except Exception as error:  # noqa: BLE001 - the devices are known all the same
             self._log.warning("dra_health failed", error=_text(error), exc_info=_defect(error))
-            self._tell(Answer("running", discovery, self.answer.health, _text(error), settled=True))
-        else:
-            self._tell(Answer("running", discovery, health, settled=True))
-        return True
+            return Answer("running", discovery, self.answer.health, _text(error), settled=True)
+        return Answer("running", discovery, health, settled=True)
 
     def _failed(self, hook: str, error: Exception) -> None:
         """Whatever it was (the journal under a context, too), the next try may go well."""

@@ -123,20 +123,28 @@ class Engine:
 
     @contextlib.contextmanager
     def starting(self, plugin: str) -> Iterator[PluginContext]:
-        """Around ``dra_start``, with its context: what the plugin held before and does not hold again is
-        released at the end. When ``dra_start`` fails, all stays."""
-        held: set[str] = set()
-        self._starting[plugin] = held
+        """Around ``dra_start``, with its context. From here on it is noted what the plugin holds again, until
+        :meth:`settled`; where ``dra_start`` fails, all stays."""
+        self._starting[plugin] = set()
         try:
             yield self.context(plugin)
-        finally:
+        except BaseException:
             self._starting.pop(plugin, None)
+            raise
+
+    def settled(self, plugin: str) -> bool:
+        """After a plugin's first discovery, in which it may hold effects, too: what it held before its start
+        and has not held again is released. Answers whether that has changed the node."""
+        held = self._starting.pop(plugin, None)
+        if held is None:
+            return False
         holder = f"plugin:{plugin}"
         rest = [key for key in self._journal.read(lambda tx: holdings.keys_of(tx, holder)) if key not in held]
         try:
             self.effects.release(holder, recovery.time_left, keys=rest)
         except DracoreError as error:
             self.kit.reports.event("ReleaseFailed", f"plugin {plugin}: {error}")
+        return bool(rest)
 
     def _held_now(self, plugin: str, key: str) -> None:
         if plugin in self._starting:

@@ -43,6 +43,8 @@ class Contexts:
     def __init__(self) -> None:
         self.inventory: Inventory | None = None
         self.started: list[str] = []
+        self.settling: list[str] = []
+        self.left_over: dict[str, bool] = {}
 
     def context(self, plugin: str) -> Any:
         return SimpleNamespace(plugin=plugin, session=lambda name=None: self._session(name or plugin))
@@ -51,6 +53,11 @@ class Contexts:
     def starting(self, plugin: str) -> Iterator[Any]:
         yield self.context(plugin)
         self.started.append(plugin)
+
+    def settled(self, plugin: str) -> bool:
+        """Whether something was reverted that the plugin had held before."""
+        self.settling.append(plugin)
+        return self.left_over.pop(plugin, False)
 
     def _session(self, plugin: str) -> Any:
         assert self.inventory is not None

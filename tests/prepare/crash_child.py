@@ -149,6 +149,7 @@ def plugin_start(*things: str) -> Step:
         with engine.starting("test") as ctx:
             for thing in things:
                 ctx.hold(Thing(thing))
+        engine.settled("test")
 
     return start
 
@@ -330,6 +331,7 @@ def check(folder: Path, name: str, points: Points | None = None) -> list[str]:
         engine.unprepare(_ref(uid), Call())
     with engine.starting("test"):
         pass
+    engine.settled("test")
     engine.drain()
     found += [f"after all was released: {p}" for p in problems(world, engine)]
     if world.hardware.things:

@@ -228,7 +228,22 @@ class TestPlugins:
             ctx.hold(Thing("old"))
         with engine.starting("test") as ctx:
             ctx.hold(Thing("new"))
+        assert set(world.hardware.things) == {"old", "new"}
+        assert engine.settled("test") is True
         assert set(world.hardware.things) == {"new"}
+        assert engine.settled("test") is False
+
+    def test_what_it_holds_while_it_discovers_is_not_made_again_at_each_start(self, world):
+        for _ in range(2):
+            engine = world.engine()
+            with engine.starting("test") as ctx:
+                ctx.hold(Thing("mode"))
+            engine.context("test").hold(Thing("net"))  # in dra_discover
+            assert engine.settled("test") is False
+            engine.recover()
+            assert problems(world, engine) == []
+            engine.close()
+        assert world.hardware.log == ["make mode=on", "make net=on"]
 
     def test_a_label_that_changes_is_released_and_held_anew(self, world, engine):
         ctx = engine.context("test")
@@ -262,6 +277,7 @@ class TestPlugins:
             ctx.hold(Thing("old"))
         with pytest.raises(ValueError, match="no hardware"), engine.starting("test"):
             raise ValueError("no hardware")
+        assert engine.settled("test") is False
         assert set(world.hardware.things) == {"old"}
 
     def test_one_that_is_disabled_lets_go_at_the_next_start(self, world):

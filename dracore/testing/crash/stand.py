@@ -214,7 +214,9 @@ class Stand:
                 session = self.sessions[plugin] = self.call(plugin, "dra_start", ctx=ctx)
             if isinstance(session, NodeDouble):
                 session.met = lambda flag: self.points("wait.met", flag)
-            found = self.call(plugin, "dra_discover", ctx=self.engine.context(plugin)) or ()
+            found = self._discover()
+            if self.engine.settled(plugin):
+                found = self._discover()
             self.inventory = {device.name: device for device in getattr(found, "devices", found)}
             self.engine.recover()
             self.ordinal = self.cluster.enter()
@@ -222,6 +224,10 @@ class Stand:
             journal.close()
             raise
         return self
+
+    def _discover(self) -> Any:
+        plugin = self.subject.plugin
+        return self.call(plugin, "dra_discover", ctx=self.engine.context(plugin)) or ()
 
     def stop(self) -> None:
         plugin = self.subject.plugin
