@@ -126,7 +126,11 @@ def recover(kit: Kit, effects: Effects) -> Recovered:
     done.failures += effects.drain(time_left)
     _check_files(kit, done)
     if kit.journal.fresh:
-        _say_unknown(kit, done)  # the reconciler sweeps, once it is sure that no pod uses what it finds
+        # The reconciler sweeps, once it is sure that no pod uses what is found.
+        try:
+            _say_unknown(kit, done)
+        except DracoreError as error:
+            done.failures.append(error)
     else:
         sweep(kit, (), done)
     return done
