@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from dracore.allocate.allocator import Allocator
 from dracore.allocate.asks import Ask, Asks, Fatal
 from dracore.allocate.compared import Together
+from dracore.allocate.freeing import Ends, enough
 from dracore.allocate.held import Held
 from dracore.allocate.matching import SelectorFailed
 from dracore.allocate.nearest import closest
@@ -16,7 +17,7 @@ from dracore.allocate.nodes import Node
 from dracore.allocate.pools import Offer, PoolState
 from dracore.allocate.published import DeviceId, PublishedDevice
 from dracore.allocate.reasons import ORDER, Judge, Reason, Stage
-from dracore.allocate.together import Joint
+from dracore.allocate.together import STEPS, Joint
 from dracore.allocate.wanted import WantedClaim
 
 SELECTORS = (Stage.FEATURES, Stage.CLASS, Stage.REQUEST, Stage.NODE)
@@ -55,7 +56,14 @@ class Funnel:
     @property
     def frees(self) -> tuple[str, ...]:
         """What would give a device free, each once."""
-        return tuple(dict.fromkeys(reason.frees for reason in self.reasons if reason.frees))
+        ends = {frozenset(reason.holders) for reason in self.reasons if reason.holders}
+        return tuple(
+            dict.fromkeys(
+                reason.frees
+                for reason in self.reasons
+                if reason.frees and not any(fewer < frozenset(reason.holders) for fewer in ends)
+            )
+        )
 
     def name(self, device: DeviceId) -> str:
         """A device's name, with its pool where several have one of this name."""
@@ -72,6 +80,8 @@ class Explanation:
     """Pools that are left out, and what else everybody should know."""
     together: tuple[Together, ...] = ()
     """Why devices that would each do cannot be had together."""
+    ends: tuple[Ends, ...] | None = None
+    """Claims whose end would be enough, each set by itself; None: that was not tried."""
 
     def of(self, claim: str) -> Explanation:
         """The same for another claim that asks for the same."""
@@ -156,11 +166,13 @@ def explain(
     *,
     holders: Mapping[DeviceId, Sequence[str]] | None = None,
     error: str = "",
+    without: Callable[[frozenset[str]], Held] | None = None,
 ) -> Explanation:
     """Why `claims` cannot be allocated on any of `nodes`.
 
     :param holders: the claims that hold a device, for the text.
     :param error: what the attempt ended with, if it did.
+    :param without: what would be held without some claims, named as in `holders`.
     """
     from dracore.allocate.told import summary
 
@@ -200,7 +212,23 @@ def explain(
     elif "constraint would not be satisfied" in error and len(looked) == len(claims):
         together = list(_joint_of(allocator, nodes[0], looked, held).constraints())
     text = summary(allocator, nodes, claims, funnels, problems, together)
-    return Explanation(tuple(funnels), text, tuple(problems), tuple(together))
+    ends = None
+    if without is not None and not error:
+
+        def fits(node: Node, names: frozenset[str]) -> bool:
+            answer = allocator.allocate(node, claims, without(names), limit=STEPS)
+            return answer.allocations is not None
+
+        ends = enough(_keeping(looked), fits)
+    return Explanation(tuple(funnels), text, tuple(problems), tuple(together), ends)
+
+
+def _keeping(looked: Sequence[_Looked]) -> Iterator[tuple[Node, Ends]]:
+    """The claims that keep a device away, with the node where they do."""
+    for count in (count for one in looked for count in one.counts.values()):
+        for device, reason in count.reasons.items():
+            if reason.holders:
+                yield count.places[device][1], reason.holders
 
 
 # --- one request by itself ------------------------------------------------------------------------------

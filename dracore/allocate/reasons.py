@@ -58,6 +58,8 @@ class Reason:
     distance: float = 1.0
     frees: str = ""
     """What would give the device free."""
+    holders: tuple[str, ...] = ()
+    """The claims whose end that is."""
     wishes: tuple[Wish, ...] = ()
     """The values of the device that the remedy means."""
     parts: int = 1
@@ -284,6 +286,7 @@ class Judge:
                     f"{name} left were ≥ {amount}: it is {rest}",
                     far,
                     self._free(device.id),
+                    tuple(self._holders.get(device.id, ())),
                 )
 
     def _taints(self, ask: Ask, offer: Offer) -> Reason | None:
@@ -310,7 +313,10 @@ class Judge:
             return None
         holders = ", ".join(self._holders.get(device, ())) or "another claim"
         text = f"{holders} holds it"
-        return Reason(device, Stage.IN_USE, text, f"it were free: {text}", frees=self._free(device))
+        who = tuple(self._holders.get(device, ()))
+        return Reason(
+            device, Stage.IN_USE, text, f"it were free: {text}", frees=self._free(device), holders=who
+        )
 
     def _free(self, device: DeviceId) -> str:
         holders = self._holders.get(device)
@@ -326,16 +332,19 @@ class Judge:
         if before is not None:
             self._ledger.give_back(offer.pool, device, before)
             return None
-        users = ", ".join(
+        short = self._ledger.short_of(offer.pool, device)
+        sets = {counter_set for counter_set, *_ in short} or {draw.counter_set for draw in device.draws}
+        others = (*(other.device for other in offer.pool.offers), *offer.pool.elsewhere)
+        users = tuple(
             dict.fromkeys(
                 holder
-                for other in offer.pool.offers
-                if other.device.draws
-                for holder in self._holders.get(other.device.id, ())
+                for other in others
+                if any(draw.counter_set in sets for draw in other.draws)
+                for holder in self._holders.get(other.id, ())
             )
         )
-        frees = f"the end of {users}" if users else ""
-        for counter_set, name, left, wants in self._ledger.short_of(offer.pool, device):
+        frees = f"the end of {', '.join(users)}" if users else ""
+        for counter_set, name, left, wants in short:
             rest, need = plain(left), plain(wants)
             text = f"counter {name} of {counter_set} has {rest} left, it draws {need}"
             if left < 0 and not wants:
@@ -349,9 +358,10 @@ class Judge:
                 f"counter {name} of {counter_set} had {need} left: it has {rest}",
                 far,
                 frees,
+                users,
             )
         text = "its compatibility groups do not go with the devices in use"
-        return Reason(device.id, Stage.COUNTERS, text, "they did", frees=frees)
+        return Reason(device.id, Stage.COUNTERS, text, "they did", frees=frees, holders=users)
 
     def _attributes(self, ask: Ask, offer: Offer) -> Reason | None:
         return next(self._lacking(ask, offer), None)

@@ -90,6 +90,7 @@ class Simulation:
     """A world, and what is held in it; used once.
 
     :param node: the one node that is looked at.
+    :param thorough: find out of each refusal which claims would have to end.
     :raises ConfigError: a node that does not exist.
     """
 
@@ -101,7 +102,9 @@ class Simulation:
         node: str = "",
         compiler: Compiler = cel,
         limit: int = STEPS,
+        thorough: bool = False,
     ) -> None:
+        self._thorough = thorough
         self._world = world
         self._features = features
         self.allocator = Allocator(
@@ -115,6 +118,7 @@ class Simulation:
         self.nodes = self._nodes(node)
         self.held = Held()
         self.holders: dict[DeviceId, list[str]] = {}
+        self._granted: list[tuple[str, Sequence[Mapping[str, Any]]]] = []
         self._refused: dict[str, set[str]] = {}
         self._harmless: dict[str, set[str]] = {}
         """What is asked for to the nodes where that cannot end with an error, whatever is in use."""
@@ -318,7 +322,15 @@ class Simulation:
         same = (_signature(claims), self._taken, tuple(node.name for node in nodes))
         if len(claims) == 1 and not error and self._last is not None and self._last[0] == same:
             return self._last[1].of(claims[0].title)
-        found = explain(self.allocator, nodes, claims, self.held, holders=self.holders, error=error)
+        found = explain(
+            self.allocator,
+            nodes,
+            claims,
+            self.held,
+            holders=self.holders,
+            error=error,
+            without=self._without if self._thorough else None,
+        )
         if not any(funnel.error for funnel in found.funnels):
             self._last = same, found
         return found
@@ -337,11 +349,20 @@ class Simulation:
 
     def _hold(self, ref: ClaimRef, results: Sequence[Mapping[str, Any]]) -> None:
         self._taken += 1
+        self._granted.append((f"{ref.namespace}/{ref.name}", results))
         self.held.add(results, consumable=self._features.consumable_capacity)
         for result in results:
             if not result.get("adminAccess"):
                 device = DeviceId(result["driver"], result["pool"], result["device"])
                 self.holders.setdefault(device, []).append(f"{ref.namespace}/{ref.name}")
+
+    def _without(self, names: Collection[str]) -> Held:
+        """What would be held without some claims."""
+        found = Held()
+        for name, results in self._granted:
+            if name not in names:
+                found.add(results, consumable=self._features.consumable_capacity)
+        return found
 
     # --- nodes and what is left -----------------------------------------------------------------------
 

@@ -130,6 +130,7 @@ def as_json(explanation: Explanation, reasons: int) -> dict[str, Any]:
     return {
         "summary": explanation.summary,
         "problems": list(explanation.problems),
+        "ends": [list(ends) for ends in explanation.ends or ()],
         "together": [
             {
                 "text": one.told,

@@ -74,7 +74,7 @@ def command(
         wanted = features(release, gates)
         if what:
             _only(world, what, namespace)
-        outcomes = Simulation(world, wanted, node=node, compiler=cel_of(release)).run()
+        outcomes = Simulation(world, wanted, node=node, compiler=cel_of(release), thorough=True).run()
     except DracoreError as error:
         if output == "json":
             click.echo(json.dumps({"error": str(error)}, ensure_ascii=False))
@@ -151,13 +151,15 @@ def _tell(outcome: Outcome, told: list[Explanation]) -> None:
             click.echo(f"  nearest miss: {together.remedy}")
         if together.frees:
             click.echo(f"  would free devices: {'; '.join(together.frees[:5])}")
+    if explanation.ends:
+        click.echo(f"  would be enough: the end of {', or of '.join(map(' and '.join, explanation.ends))}")
     for funnel in explanation.funnels:
         if not funnel.error:
-            _tell_funnel(funnel, several=len({one.claim for one in explanation.funnels}) > 1)
+            _tell_funnel(funnel, explanation, several=len({one.claim for one in explanation.funnels}) > 1)
     click.echo("")
 
 
-def _tell_funnel(funnel: Funnel, *, several: bool) -> None:
+def _tell_funnel(funnel: Funnel, explanation: Explanation, *, several: bool) -> None:
     from dracore.allocate.told import near
 
     of = f" of claim {funnel.claim}" if several else ""
@@ -171,7 +173,10 @@ def _tell_funnel(funnel: Funnel, *, several: bool) -> None:
     if funnel.nearest is not None:
         click.echo(f"  nearest miss: {near(funnel, funnel.nearest)}")
     if funnel.frees:
-        click.echo(f"  would free a device: {'; '.join(funnel.frees[:5])}")
+        held = any(reason.holders for reason in funnel.reasons)
+        vain = held and explanation.ends is not None and not explanation.ends
+        but = ", though not enough" if vain else ""
+        click.echo(f"  would free a device{but}: {'; '.join(funnel.frees[:5])}")
     same: dict[tuple[str, str], list[str]] = {}
     for reason in funnel.reasons:
         same.setdefault((reason.stage.value, reason.text), []).append(funnel.name(reason.device))
