@@ -139,7 +139,11 @@ def recover(kit: Kit, effects: Effects) -> Recovered:
 def _say_unknown(kit: Kit, done: Recovered) -> None:
     """What lies on the node and is not in a journal that was lost, or could be read in part only."""
     journal = kit.journal
-    found = [f"CDI file {name}" for name in kit.cdi.orphans(lambda: kit.journal.read(records.uids))]
+    found = []
+    try:
+        found += [f"CDI file {name}" for name in kit.cdi.orphans(lambda: kit.journal.read(records.uids))]
+    except DracoreError as error:
+        done.failures.append(error)  # a prepare says it, too; a start goes on without
     found += [f"{sort}/{name}" for sort, names in _strays(kit).items() for name in names]
     shown = ", ".join(found[:SHOWN]) + (f" and {len(found) - SHOWN} more" if len(found) > SHOWN else "")
     if not found and not journal.lost and not journal.salvaged:

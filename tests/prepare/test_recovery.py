@@ -35,6 +35,13 @@ class TestCdi:
         assert path.read_bytes() == content
         engine.close()
 
+    def test_a_first_start_goes_on_where_they_cannot_be_listed(self, world):
+        (world.folder / "cdi").write_text("")
+        engine = world.engine()
+        (failure,) = engine.recover().failures
+        assert "cannot list" in str(failure)
+        engine.close()
+
     def test_only_our_orphans_are_swept(self, world, started):
         started.prepare(world.claim("c1", "dev-0"), Call())
         cdi = world.folder / "cdi"
