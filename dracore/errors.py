@@ -208,6 +208,10 @@ class JournalError(DracoreError):
     """The journal cannot be read or written."""
 
 
+class JournalBusy(JournalError):
+    """Another process holds the journal; the kubelet asks again, and a start goes on trying."""
+
+
 class JournalTooNew(JournalError):
     """The journal was written by a newer MAJOR version; nothing was changed."""
 

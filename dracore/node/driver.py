@@ -12,7 +12,7 @@ import structlog
 
 from dracore.cdi import Cdi
 from dracore.config import NodeConfiguration
-from dracore.errors import DracoreError
+from dracore.errors import Busy, DracoreError, JournalBusy
 from dracore.inventory import Inventory
 from dracore.inventory.ports import Contexts, Filter
 from dracore.kubelet.endpoint import DriverEndpoint
@@ -88,6 +88,9 @@ class DriverNode:
         self._reconciler: Reconciler | None = None
         self._publisher: Publisher | None = None
         self._unknown: list[str] = []
+        self._serving = False
+        self.not_yet: DracoreError | None = Busy("the driver is starting", fix="the kubelet asks again")
+        """Why the kubelet's calls cannot be answered yet."""
         self._unsubscribe: Callable[[], None] | None = None
         self.endpoint = DriverEndpoint(
             name,
@@ -102,14 +105,15 @@ class DriverNode:
 
     # --- life ---------------------------------------------------------------------------------------
 
-    def open(self) -> None:
+    def open(self, ending: Callable[[], bool] = lambda: False) -> None:
         """Opens the journal and begins to start the plugins.
 
+        :param ending: whether the process is to end, asked while another one holds the journal.
         :raises JournalError: it cannot be used, or a live process of the same instance id does.
         """
         shared = self._shared
         configuration = shared.configuration
-        self._journal = Journal.open(self.folder, seam=shared.seam, reports=self.reports)
+        self._journal = self._open_journal(ending)
         self._instances = Instances(
             self._journal,
             self.folder,
@@ -119,6 +123,8 @@ class DriverNode:
             reports=self.reports,
         )
         self._instances.start()
+        if self.registered:
+            self._instances.mark_registered()
         simulation = configuration.simulated()
         devices = _Devices(self)
         self.engine = Engine(
@@ -158,6 +164,20 @@ class DriverNode:
         )
         self.inventory.start()
 
+    def _open_journal(self, ending: Callable[[], bool]) -> Journal:
+        """An older instance may have been stopped inside a commit: ending here would help nobody, and the
+        kubelet hears why its pods do not start."""
+        while True:
+            try:
+                return Journal.open(self.folder, seam=self._shared.seam, reports=self.reports)
+            except JournalBusy as error:
+                if ending():
+                    raise
+                if not isinstance(self.not_yet, JournalBusy):
+                    _log.error("waits for the journal", driver=self.name, error=str(error))
+                self.not_yet = error
+                self.serve()
+
     def recover(self, deadline: float) -> None:
         """Undoes what a crash left half done.
 
@@ -179,14 +199,17 @@ class DriverNode:
                 rewritten=done.rewritten,
                 swept=done.swept,
             )
+        self.not_yet = None
 
     def serve(self) -> None:
-        """Lets the kubelet in.
+        """Lets the kubelet in, once.
 
         :raises SocketError: see :meth:`DriverEndpoint.start`.
         """
-        self.endpoint.start()
-        self.endpoint.sweep()
+        if not self._serving:
+            self.endpoint.start()
+            self.endpoint.sweep()
+            self._serving = True
 
     def connect(self, client: KubeClient) -> None:
         """The API server is known: events, publishing and reconciling begin."""
@@ -340,9 +363,10 @@ class DriverNode:
         return {device: drift.text for drift in self.engine.drifts() for device in drift.devices}
 
     def _registered(self, state: RegistrationState) -> None:
-        assert self._instances is not None
         if state.registered is False:
             self.reports.event("RegistrationRefused", f"the kubelet refuses {self.name}: {state.error}")
+        if self._instances is None:
+            return  # open() does it
         try:
             self._instances.mark_registered(bool(state.registered))
         except DracoreError as error:
@@ -377,11 +401,18 @@ class _Claims:
         self._driver = driver
 
     def prepare(self, ref: ClaimRef, call: Call) -> Sequence[PreparedResult]:
+        self._check()
         answer = self._driver.engine.prepare(ref, call)
         if self._driver.inventory.drifted():  # this very prepare may have made it good
             self._driver.inventory.refresh()
         return answer
 
     def unprepare(self, ref: ClaimRef, call: Call) -> None:
+        self._check()
         self._driver.engine.unprepare(ref, call)
         self._driver.claims_ended()
+
+    def _check(self) -> None:
+        why = self._driver.not_yet
+        if why is not None:
+            raise type(why)(why.what, where=why.where, fix=why.fix)

@@ -86,9 +86,10 @@ class NodePlugin:
 
     # --- life ---------------------------------------------------------------------------------------
 
-    def start(self) -> None:
+    def start(self, ending: Callable[[], bool] = lambda: False) -> None:
         """Returns when the kubelet is served; the API server may come later.
 
+        :param ending: whether the process is to end, asked while it waits for another one.
         :raises DracoreError: it cannot be; whatever was started is stopped again.
         """
         simulation = self.loaded.configuration.simulation
@@ -96,7 +97,7 @@ class NodePlugin:
             _log.warning("SIMULATED hardware: nothing here is real", simulation=simulation.node)
         try:
             for driver in self.drivers:
-                driver.open()
+                driver.open(ending)
             deadline = time.monotonic() + PLUGINS_SECONDS
             for driver in self.drivers:
                 driver.recover(deadline)
@@ -125,13 +126,13 @@ class NodePlugin:
     def stop(self) -> None:
         """Ends everything. Claims stay prepared, slices stay published."""
         self._stopping.set()
+        if self._connector.is_alive():
+            self._connector.join(5)  # first: what it is about to start could not be stopped
         for driver in reversed(self.drivers):
             driver.stop()
         self.admin.stop()
         if self.web is not None:
             self.web.stop()
-        if self._connector.is_alive():
-            self._connector.join(5)
         self._api.close()
 
     def _start_admin(self) -> None:

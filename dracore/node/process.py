@@ -36,7 +36,7 @@ def run(file: Path, instance: str = "", *, level: int = logging.INFO, seam: Seam
     configure_logs(loaded.configuration.observe.logs, level=level)
     signals = Signals()
     node = NodePlugin(loaded, instance=instance, seam=seam)
-    node.start()
+    node.start(lambda: signals.ending)
     seen = _stamp(file)
     while not signals.ending:
         hang_up = signals.wait(LOOK_SECONDS)

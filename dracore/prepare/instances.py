@@ -7,7 +7,6 @@ The youngest does: the latest start among those whose lock is held and to whom t
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import logging
 import os
@@ -22,6 +21,7 @@ from dracore.errors import DracoreError, JournalError
 from dracore.model.seam import Seam, no_seam
 from dracore.prepare.journal import Journal
 from dracore.prepare.ports import Clock, Reports, Silent, SystemClock
+from dracore.prepare.storage import is_locked
 from dracore.prepare.transaction import Tx
 
 LOOK = 1.0
@@ -160,7 +160,7 @@ class Instances:
     @staticmethod
     def any_alive(folder: Path) -> bool:
         """Whether a process serves the driver of `folder`: its lock is held."""
-        return any(_is_locked(path) for path in folder.glob("instance-*.lock"))
+        return any(is_locked(path) for path in folder.glob("instance-*.lock"))
 
     def all(self) -> list[Instance]:
         """The instances in the table, the youngest first; dead ones may be among them."""
@@ -276,7 +276,7 @@ class Instances:
 
     def _lives(self, instance: str) -> bool:
         """Whether the process of an instance is there: it holds its lock for life."""
-        return _is_locked(self._path(instance))
+        return is_locked(self._path(instance))
 
     def _forget_dead(self) -> None:
         """Rows and lock files of processes that were killed."""
@@ -296,21 +296,6 @@ class Instances:
                         os.unlink(self._path(instance.id))
                 finally:
                     os.close(file)
-
-
-def _is_locked(path: Path) -> bool:
-    try:
-        file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except OSError as error:
-        return error.errno != errno.ENOENT
-    try:
-        # Shared, so that two who look never take each other for the instance.
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        return False
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(file)
 
 
 def _is_at(file: int, path: Path) -> bool:

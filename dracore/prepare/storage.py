@@ -7,6 +7,7 @@ SQLite's locks. The log (``-wal``) carries none.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import pwd
@@ -15,7 +16,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from dracore.errors import JournalError
+from dracore.errors import JournalBusy, JournalError
 from dracore.prepare import checksums, schema, wal
 from dracore.prepare.ports import Clock
 
@@ -227,8 +228,12 @@ def text_of(error: BaseException) -> str:
 def cannot(verb: str, path: Path, error: BaseException) -> JournalError:
     text = text_of(error)
     if is_busy(error):
-        fix = "another process holds it; look for a stopped instance of this driver"
-    elif is_damage(error):
+        return JournalBusy(
+            f"cannot {verb} the journal: {text}{_who_has_it_open(path)}",
+            where=str(path),
+            fix="another process holds it; let it go on, or end it",
+        )
+    if is_damage(error):
         fix = "restart the driver: it sets a damaged journal aside and reads what it can"
     else:
         found = _not_ours(path)
@@ -237,6 +242,46 @@ def cannot(verb: str, path: Path, error: BaseException) -> JournalError:
         else:
             fix = "check space, permissions and health of that folder"
     return JournalError(f"cannot {verb} the journal: {text}", where=str(path), fix=fix)
+
+
+def _who_has_it_open(path: Path) -> str:
+    """The live instances of this driver, for a person; one can be read of while another process writes."""
+    try:
+        uri = f"{path.resolve().as_uri()}?mode=ro"
+        with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=0.1)) as connection:
+            rows = connection.execute("SELECT id, pid FROM instances ORDER BY ordinal").fetchall()
+    except (sqlite3.Error, OSError, UnicodeDecodeError):
+        return ""
+    found = [
+        f"{instance} (pid {pid}{', stopped' if _is_stopped(pid) else ''})"
+        for instance, pid in rows
+        if pid != os.getpid() and is_locked(path.with_name(f"instance-{instance}.lock"))
+    ]
+    return f"; open in instance {', '.join(found)}" if found else ""
+
+
+def _is_stopped(pid: int) -> bool:
+    """Whether a process was stopped (SIGSTOP, a debugger); in another pod's namespace nobody can tell."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in ("T", "t")
+    except (OSError, IndexError):
+        return False
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process holds the lock of a file."""
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError as error:
+        return error.errno != errno.ENOENT
+    try:
+        # Shared, so that two who look never take each other for the holder.
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return False
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(file)
 
 
 def _not_ours(path: Path) -> tuple[str, str] | None:
