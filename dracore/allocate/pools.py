@@ -118,13 +118,23 @@ class PoolIndex:
             if item.pool in counting or not self._relevant(item, node):
                 continue
             if self._ignored(item):
-                gate = "DRADeviceCompatibilityGroups" if item.uses_groups else "DRAPartitionableDevices"
-                found[item.pool] = f"slice {item.name} needs the gate {gate}"
+                found[item.pool] = f"slice {item.name} needs the gate {self._gate(item)}"
             else:
                 newest = max(other.generation for other in self._of_pool[item.pool])
-                text = f"generation {newest} is published elsewhere, here is {item.generation}"
+                where = {
+                    other.reach.node_name or "other nodes"
+                    for other in self._of_pool[item.pool]
+                    if other.generation == newest
+                }
+                names = ", ".join(sorted(where)[:3])
+                text = f"it is outdated: generation {newest} is on {names}, here is {item.generation}"
                 found.setdefault(item.pool, text)
         return tuple(found.items())
+
+    def _gate(self, item: PublishedSlice) -> str:
+        """The gate without which a slice is ignored."""
+        groups = item.uses_groups and not self._features.compatibility_groups
+        return "DRADeviceCompatibilityGroups" if groups else "DRAPartitionableDevices"
 
     def _ignored(self, item: PublishedSlice) -> bool:
         if not self._features.partitionable_devices and (item.per_device_set or item.counter_sets):
@@ -151,9 +161,23 @@ class PoolIndex:
                 and (self._features.compatibility_groups or not item.uses_groups)
             ]
             if len(everywhere) != first.slice_count:
-                there = f"{len(everywhere)} of {first.slice_count} slices of generation {first.generation}"
-                return Pool(first.pool, PoolState.INCOMPLETE, f"{there} are there")
+                return Pool(first.pool, PoolState.INCOMPLETE, self._incomplete(first, len(everywhere)))
         return self._build(first.pool, sorted(mine, key=lambda item: item.name.encode()), everywhere)
+
+    def _incomplete(self, first: PublishedSlice, there: int) -> str:
+        """Why the slices of a pool's newest generation are not as many as announced."""
+        of = f"of generation {first.generation}"
+        if there > first.slice_count:
+            return f"{there} slices {of} are there, more than its resourceSliceCount of {first.slice_count}"
+        text = f"{there} of {first.slice_count} slices {of} are there"
+        ignored = [
+            item
+            for item in self._of_pool[first.pool]
+            if item.generation == first.generation and self._ignored(item)
+        ]
+        if not ignored:
+            return text
+        return f"{text}; slice {ignored[0].name} needs the gate {self._gate(ignored[0])}"
 
     def _build(self, pool_id: PoolId, mine: list[PublishedSlice], everywhere: list[PublishedSlice]) -> Pool:
         partitions = self._features.partitionable_devices

@@ -12,6 +12,7 @@ from dracore.allocate.explain import Explanation, explain
 from dracore.allocate.features import Features
 from dracore.allocate.held import Held
 from dracore.allocate.matching import Compiler, cel
+from dracore.allocate.near import hint
 from dracore.allocate.nodes import Node, NodeSelector
 from dracore.allocate.pods import Pod, extended_requests, unserved
 from dracore.allocate.pools import Offer, PoolState, missing_gate, skips
@@ -371,10 +372,11 @@ class Simulation:
         if not name:
             return nodes
         known = [node for node in nodes if node.name == name]
-        if not known and self._world.nodes:
-            raise ConfigError(
-                f"there is no node {name}", fix="one of: " + ", ".join(sorted(self._world.nodes)[:10])
-            )
+        anywhere = any(not item.reach.node_name for item in self._world.slices)
+        if not known and (self._world.nodes or (self._world.slices and not anywhere)):
+            names = sorted(node.name for node in nodes)
+            meant = hint(name, names).removeprefix("; ") or f"one of: {', '.join(names[:10])}"
+            raise ConfigError(f"there is no node {name[:100]}", fix=meant)
         return known or [Node(name)]
 
     def _is_left(self, offer: Offer, node: Node, ledger: CounterLedger) -> bool:

@@ -37,7 +37,7 @@ def summary(
         if funnel.error:
             return funnel.error + _hint(allocator, claims)
     if not any(funnel.left.get(Stage.SEEN) for funnel in funnels):
-        return "; ".join([_nothing_seen(allocator, nodes), *problems[:3]])
+        return "; ".join([_nothing_seen(allocator, nodes, problems), *problems[:3]])
     several = len(claims) > 1
     parts = [_told(funnel, several) for funnel in funnels if funnel.blocks]
     parts += [one.told for one in together[:1] if not parts]
@@ -72,15 +72,17 @@ def _hint(allocator: Allocator, claims: Sequence[WantedClaim]) -> str:
     return ""
 
 
-def _nothing_seen(allocator: Allocator, nodes: Sequence[Node]) -> str:
+def _nothing_seen(allocator: Allocator, nodes: Sequence[Node], problems: Sequence[str]) -> str:
     if not allocator.slices:
         return "there are no ResourceSlices, so no devices"
     seen = [pool for node in nodes for pool in allocator.pools(node)]
     if seen and all(pool.state.value == "usable" for pool in seen):
         return "the pools that can be reached have no devices"
     if seen:
-        return "no complete pool can be reached"
+        return "no pool that can be reached counts"
     where = f"node {nodes[0].name}" if len(nodes) == 1 else f"any of the {len(nodes)} nodes"
+    if problems:
+        return f"no pool for {where} counts"
     names = sorted({item.reach.node_name for item in allocator.slices if item.reach.node_name})
     others = f": there are some for {', '.join(names[:3])}" if names else ""
     return f"no ResourceSlice is for {where}{others}{' and more' if len(names) > 3 else ''}"

@@ -246,7 +246,7 @@ CASES: dict[str, tuple[list[JSON], tuple[str, ...]]] = {
             sl(dev("gpu-9"), on="n2", name="new", pool={**POOL, "generation": 2}),
             claim(req()),
         ],
-        ("pool gpu.example.com/n1 is left out: generation 2 is published elsewhere, here is 1",),
+        ("pool gpu.example.com/n1 is left out: it is outdated: generation 2 is on n2, here is 1",),
     ),
     "all, one in use": (
         [sl(*FOUR), held("gpu-2"), claim(req(allocationMode="All"))],
