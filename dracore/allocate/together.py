@@ -60,6 +60,7 @@ class Joint:
             or self._without(Without.ROOM, self._room)
             or self._all_constraints()
             or self._too_many()
+            or self._admins()
             or Together(f"the requests cannot be met together on {self._there.node_title}")
         )
 
@@ -257,6 +258,31 @@ class Joint:
                     f"claim {claim.title} wants {least} devices: a claim holds {RESULTS_PER_CLAIM}"
                 )
         return None
+
+    def _admins(self) -> Together | None:
+        """Devices that a request with admin access takes first: in one attempt nobody else gets them then."""
+        names = [
+            self._there.group_name(group)
+            for groups in self._groups
+            for group in groups
+            if any(ask.admin for ask in group)
+        ]
+        others = [
+            replace(
+                claim,
+                groups=tuple(
+                    group for group in claim.groups if not any(one.admin for one in group.alternatives)
+                ),
+            )
+            for claim in self._claims
+        ]
+        others = [claim for claim in others if claim.groups]
+        if not names or not others or not self._fits(others):
+            return None
+        return Together(
+            f"{both(names)} with admin access and the other requests want the same devices of"
+            f" {self._there.node_title}: what is allocated together gets a device once"
+        )
 
 
 def _frees(kept: Iterable[tuple[Offer, Reason]]) -> tuple[str, ...]:

@@ -240,6 +240,15 @@ CASES: dict[str, tuple[list[JSON], tuple[str, ...]]] = {
         [sl(dev("gpu-0"), dev("gpu-0")), claim(req())],
         ("pools were encountered; pool gpu.example.com/n1 is invalid: duplicate device name gpu-0",),
     ),
+    "admin access takes the device first": (
+        [
+            sl(dev("gpu-0")),
+            claim(req("a", adminAccess=True), name="c1"),
+            claim(req(), name="c2"),
+            pod("c1", "c2"),
+        ],
+        ("team/c1: a with admin access and the other requests want the same devices of node n1",),
+    ),
     "outdated": (
         [
             sl(*FOUR, count=2),
