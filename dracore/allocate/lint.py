@@ -18,6 +18,7 @@ from dracore.allocate.world import DEFAULT_NAMESPACE, World
 from dracore.errors import ConfigError
 from dracore.model.names import RESULTS_PER_CLAIM
 
+ADMIN_LABEL = "resource.kubernetes.io/admin-access"
 DEPRECATED: Mapping[tuple[str, str], tuple[str, str]] = {
     ("", "v1beta1"): ("1.35", "1.38"),
     ("", "v1beta2"): ("1.36", "1.39"),
@@ -112,6 +113,7 @@ class _Linter:
     def findings(self) -> list[Finding]:
         devices = [device for item in self._world.slices for device in item.devices]
         self._selectors = SelectorLint(devices, self._compiler, self._cost)
+        self._namespaces = dict(_labels(item) for item in self._items if item.kind == "Namespace")
         for item in self._items:
             self._version(item)
             for fault in faults(item.kind, item.content):
@@ -146,7 +148,7 @@ class _Linter:
         self._gated(item, spec, ["spec"])
         expressions = []
         for path, text in _selectors(spec, ["spec"]):
-            if self._selectors.check(text, [], "", self._teller(item, path)):
+            if self._selectors.check(text, [], "", self._teller(item, path), of_class=True):
                 expressions.append(text)
         count = len(self._selectors.devices)
         if expressions and count and not self._selectors.any_true(expressions):
@@ -199,6 +201,9 @@ class _Linter:
         if name and device_class is None and self._world.classes:
             text = f"there is no DeviceClass {name}{hint(name, self._world.classes)}"
             self._add(item, [*path, "deviceClassName"], text)
+        self._capacities(item, body, path)
+        if body.get("adminAccess"):
+            self._admin(item, [*path, "adminAccess"])
         of_class = [text for text in device_class.selectors if text] if device_class is not None else []
         unknown = name if device_class is None else ""
         expressions = []
@@ -208,6 +213,23 @@ class _Linter:
         count = len(self._selectors.devices)
         if expressions and count and not unknown and not self._selectors.any_true([*of_class, *expressions]):
             self._add(item, [*path, "selectors"], f"matches none of {_devices(count)}", warn=True)
+
+    def _capacities(self, item: Object, body: Mapping[str, Any], path: list[str]) -> None:
+        known = {name for device in self._selectors.devices for name in device.capacity}
+        for name in map(str, (body.get("capacity") or {}).get("requests") or ()):
+            if self._selectors.devices and name not in known:
+                own = name.rpartition("/")[2]
+                meant = f"; did you mean {own}?" if own in known else hint(name, known)
+                text = f"no device has the capacity {name[:100]}{meant}"
+                self._add(item, [*path, "capacity", "requests", name], text, warn=True)
+
+    def _admin(self, item: Object, path: list[str]) -> None:
+        """Admin access is for namespaces with a label (KEP-5018)."""
+        name = (item.content.get("metadata") or {}).get("namespace") or DEFAULT_NAMESPACE
+        labels = self._namespaces.get(name)
+        if labels is None or labels.get(ADMIN_LABEL) != "true":
+            text = f"the API server refuses it unless namespace {name} has the label {ADMIN_LABEL}: true"
+            self._add(item, path, text, warn=labels is None)
 
     def _constraint(self, item: Object, path: list[str], entry: Mapping[str, Any]) -> None:
         kinds = [kind for kind in ("matchAttribute", "distinctAttribute") if entry.get(kind)]
@@ -253,6 +275,14 @@ class _Linter:
     def _add(self, item: Object, path: list[str], message: str, *, warn: bool = False) -> None:
         where = item.error(Fault(message, *path)).where or item.source.name
         self._found.append(Finding("warning" if warn else "error", where, ".".join(path), message))
+
+
+def _labels(namespace: Object) -> tuple[str, Mapping[str, Any]]:
+    """A namespace's name and labels; it is read nowhere else, so anything may be in it."""
+    meta = namespace.content.get("metadata")
+    meta = meta if isinstance(meta, Mapping) else {}
+    labels = meta.get("labels")
+    return str(meta.get("name")), labels if isinstance(labels, Mapping) else {}
 
 
 def _selectors(content: Mapping[str, Any], path: list[str]) -> Iterator[tuple[list[str], str]]:

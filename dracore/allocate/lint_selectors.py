@@ -40,11 +40,15 @@ class SelectorLint:
         self._matching = Matching(compiler)
         self._cost = cost
 
-    def check(self, text: str, before: Sequence[str], unknown_class: str, tell: Tell) -> bool:
+    def check(
+        self, text: str, before: Sequence[str], unknown_class: str, tell: Tell, *, of_class: bool = False
+    ) -> bool:
         """Whether an expression compiles; with findings.
 
         :param before: the class's selectors: where one of them is false, this one is not asked.
         :param unknown_class: the class is not here: which devices this one meets is not known.
+        :param of_class: it is a class's, made for the devices of a driver as they are: of one that is here no
+            others are thought of.
         """
         if len(text.encode()) > EXPRESSION_LIMIT:
             tell(f"has {len(text.encode())} bytes; {EXPRESSION_LIMIT} are allowed", False)
@@ -59,7 +63,7 @@ class SelectorLint:
             tell(f"may cost {cost:,}; the API server admits {COST_LIMIT:,}", False)
         if not unknown_class:
             self._known_names(text, tell)
-        self._failures(text, before, unknown_class, tell)
+        self._failures(text, before, unknown_class, tell, of_class=of_class)
         return True
 
     def any_true(self, expressions: Iterable[str]) -> bool:
@@ -74,9 +78,14 @@ class SelectorLint:
         except SelectorError:
             return False
 
-    def _failures(self, text: str, before: Sequence[str], unknown_class: str, tell: Tell) -> None:
+    def _failures(
+        self, text: str, before: Sequence[str], unknown_class: str, tell: Tell, *, of_class: bool
+    ) -> None:
         """Devices on which it fails: those that there are, and one that has nothing."""
-        for device in (*(() if unknown_class else self.devices), *_probes(text, before, self.drivers)):
+        probes = _probes(text, before, self.drivers)
+        if of_class:
+            probes = [device for device in probes if device.id.driver not in self.drivers]
+        for device in (*(() if unknown_class else self.devices), *probes):
             if not self.all_true(before, device):
                 continue
             try:
@@ -108,7 +117,15 @@ class SelectorLint:
             if match["domain"] in known and name not in names and name not in told:
                 told.add(name)
                 kind = "attribute" if match["kind"] == "attributes" else "capacity"
-                tell(f"no device has the {kind} {name}{hint(name, names)}", True)
+                tell(f"no device has the {kind} {name}{self._meant(match['kind'], name)}", True)
+
+    def _meant(self, kind: str, name: str) -> str:
+        """Where a name is to be found that is not of this kind."""
+        other = "capacity" if kind == "attributes" else "attributes"
+        if name in self.names[other]:
+            domain, _, own = name.rpartition("/")
+            return f"; did you mean device.{other}['{domain}'].{own}?"
+        return hint(name, self.names[kind])
 
 
 def _probes(text: str, before: Iterable[str], drivers: Iterable[str]) -> list[PublishedDevice]:
