@@ -56,7 +56,10 @@ def equals(one: Any, other: Any) -> bool:
             raise Fault(NO_OVERLOAD)
         return _LOUD[kind](one, other)
     if kind in _NUMBERS:
-        return second in _NUMBERS and bool(one == other)
+        if second not in _NUMBERS:
+            return False
+        # Beside a double a whole number counts as the nearest double, as in Go; Python compares exactly.
+        return bool(float(one) == float(other) if kind is float or second is float else one == other)
     if kind is list:
         return second is list and _lists_equal(one, other)
     if kind is dict or kind is Domains:
@@ -115,6 +118,8 @@ def compare(one: Any, other: Any) -> int:
     if kind in _NUMBERS and second in _NUMBERS:
         if one != one or other != other:
             raise Fault("NaN values cannot be ordered")
+        if (kind is float) is not (second is float):
+            one, other = float(one), float(other)
         return int(one > other) - int(one < other)
     if kind is not second:
         raise Fault(NO_OVERLOAD)

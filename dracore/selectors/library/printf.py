@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from typing import Any
 
 from dracore.selectors.faults import Fault
@@ -11,7 +12,7 @@ from dracore.selectors.values import Duration, Timestamp, TypeValue, UInt, from_
 
 _SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _STRING_KINDS = "strings, bools, bytes, ints, doubles, maps, lists, types, durations, and timestamps"
-_LIMIT = 1000
+_ALL_DIGITS = 1100  # more than the fraction of any double has
 WRONG = {
     "s": f"string clause can only be used on {_STRING_KINDS}",
     "d": "decimal clause can only be used on integers",
@@ -103,7 +104,10 @@ def _string(value: Any, _precision: int | None = None) -> str:
         pairs = sorted((_quoted(from_key(key)), _quoted(item)) for key, item in value.items())
         return "{" + ", ".join(f"{key}:{item}" for key, item in pairs) + "}"
     if isinstance(value, str | bool | int | float | bytes | Duration | Timestamp | TypeValue):
-        return to_string(value)
+        try:
+            return to_string(value)
+        except Fault as fault:  # bytes that are no UTF-8
+            raise Fault(f'could not convert argument "{fault.message}" to string') from None
     raise wrong("s", type_name(value))
 
 
@@ -114,7 +118,7 @@ def _quoted(value: Any) -> str:
     if isinstance(value, str):
         return quote(value)
     if isinstance(value, bytes):
-        return "b" + quote(value.decode("utf-8", "replace"))
+        return "b" + quote(_string(value))
     if isinstance(value, float):
         text = f"{value:.6f}"
         return {"nan": '"NaN"', "inf": '"+Inf"', "-inf": '"-Inf"'}.get(text, text)
@@ -153,18 +157,27 @@ def _special(number: float) -> str | None:
 
 def _fixed(value: Any, precision: int | None) -> str:
     number = _double(value, "f")
-    digits = min(6 if precision is None else precision, _LIMIT)
+    digits = 6 if precision is None else precision
     number = number or 0.0  # there is no negative zero in a locale
-    return _special(number) or f"{number:,.{digits}f}"
-
-
-def _scientific(value: Any, precision: int | None) -> str:
-    number = _double(value, "e")
     special = _special(number)
     if special is not None:
         return special
-    mantissa, _, exponent = f"{number or 0.0:.6e}".partition("e")
-    return f"{mantissa}\N{MULTIPLICATION SIGN}10{exponent.lstrip('+').translate(_SUPERSCRIPT)}"
+    # In Go the most digits are two bytes (below zero: as few as tell the number), the least are one byte.
+    most, least = (digits + 0x8000) % 0x10000 - 0x8000, digits % 0x100
+    text = f"{Decimal(repr(number)):,f}" if most < 0 else f"{number:,.{min(most, _ALL_DIGITS)}f}"
+    whole, _, fraction = text.partition(".")
+    fraction = fraction.rstrip("0").ljust(least, "0")
+    return f"{whole}.{fraction}" if fraction else whole
+
+
+def _scientific(value: Any, precision: int | None) -> str:
+    """Six digits always: what the clause calls a precision is the width of the text in Go's printer."""
+    number = _double(value, "e")
+    text = _special(number)
+    if text is None:
+        mantissa, _, exponent = f"{number or 0.0:.6e}".partition("e")
+        text = f"{mantissa}\N{MULTIPLICATION SIGN}10{exponent.lstrip('+').translate(_SUPERSCRIPT)}"
+    return text.rjust(6 if precision is None else precision % 65536)
 
 
 def _base(letter: str) -> Callable[[Any, int | None], str]:
