@@ -232,6 +232,12 @@ class Judge:
         absent = [name for name in requested if name not in device.capacity]
         for name in absent:
             text = f"it has no capacity {name}, which the request wants some of"
+            own = name.rpartition("/")[2]
+            if own != name and own in device.capacity:
+                # Requests name a capacity as it is published; the scheduler looks at no domain.
+                text = f"{text}; it has {own}"
+                yield Reason(device.id, Stage.CAPACITY, text, f"the request asked for {own}, not {name}")
+                continue
             yield Reason(device.id, Stage.CAPACITY, text, f"it had {name}")
         if absent:
             return

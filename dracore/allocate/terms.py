@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from dracore.allocate.published import PublishedDevice
+from dracore.allocate.rewritten import rewritten
 from dracore.allocate.wishes import Wish, wish
 from dracore.model.names import qualify
 from dracore.model.quantity import Quantity
@@ -19,7 +20,7 @@ _NAME = r"""(?:\.\??(?P<id>[A-Za-z_]\w*)|\[(?P<iq>["'])(?P<idq>[^"'\\]+)(?P=iq)\
 _DOMAIN = r"""\[\??(?P<q>["'])(?P<domain>[^"'\\]+)(?P=q)\]"""
 _PATH = rf"device\.(?P<kind>attributes|capacity){_DOMAIN}{_NAME}"
 _READ = re.compile(_PATH)
-_LITERAL = r"""(?P<literal>-?\d+|true|false|"[^"\\]*"|'[^'\\]*')"""
+_LITERAL = r"""(?P<literal>-?\d+(?:\.\d+)?|true|false|"[^"\\]*"|'[^'\\]*')"""
 _COMPARED = re.compile(rf"\(?{_PATH}\s*(?P<op>==|!=|>=|<=|>|<)\s*{_LITERAL}\)?")
 _ORDERED = re.compile(
     rf"""\(?{_PATH}\.compareTo\((?P<make>quantity|semver)\((?P<lq>["'])(?P<literal>[^"'\\]+)(?P=lq)\)\)"""
@@ -29,6 +30,7 @@ _METHOD = re.compile(
     rf"""\(?{_PATH}\.(?P<method>isGreaterThan|isLessThan)"""
     r"""\((?P<make>quantity|semver)\((?P<lq>["'])(?P<literal>[^"'\\]+)(?P=lq)\)\)\)?"""
 )
+_PART = re.compile(rf"{_PATH}\.(?P<part>major|minor|patch)\(\)\s*(?P<op>==|!=|>=|<=|>|<)\s*(?P<literal>\d+)")
 _DRIVEN = re.compile(r"""device\.driver\s*==\s*(["'])(?P<driver>[^"'\\]+)\1""")
 _FLAG = re.compile(rf"(?P<not>!?)\s*{_PATH}")
 _GUARD = re.compile(
@@ -157,7 +159,7 @@ def reads(term: str, device: PublishedDevice) -> list[Read]:
 
 def nearest(term: str, device: PublishedDevice) -> Miss | None:
     """How far a device is off a term, or the nearest of its alternatives; None where that is not simple."""
-    found = [miss(one, device) for one in alternatives(term)]
+    found = [miss(one, device) for one in alternatives(rewritten(term[:_LONGEST]))]
     if any(one is None for one in found):
         return None
     return min((one for one in found if one is not None), key=lambda one: one.distance)
@@ -165,9 +167,9 @@ def nearest(term: str, device: PublishedDevice) -> Miss | None:
 
 def miss(term: str, device: PublishedDevice) -> Miss | None:
     """How far a device is off where a term is one comparison with a constant; None where it is not."""
-    term = _bare(term)
     if len(term) > _LONGEST:
         return None
+    term = rewritten(_bare(term))
     guarded = _GUARD.fullmatch(term)
     if guarded is not None:
         return Miss(f"it had {_own(guarded)}") if _value(guarded, device) is None else None
@@ -183,6 +185,9 @@ def miss(term: str, device: PublishedDevice) -> Miss | None:
     match = _DRIVEN.fullmatch(term)
     if match is not None:
         return Miss(f"its driver were {match['driver']}", device.id.driver)
+    match = _PART.fullmatch(term)
+    if match is not None:
+        return _part(match, _value(match, device))
     match = _ORDERED.fullmatch(term) or _METHOD.fullmatch(term) or _COMPARED.fullmatch(term)
     if match is None:
         return None
@@ -197,6 +202,17 @@ def miss(term: str, device: PublishedDevice) -> Miss | None:
     if value is None:
         return Miss(f"it had {name} {sign or '= '}{literal}", wish=other)
     return Miss(f"{name} were {sign}{literal}", _text(value), _distance(value, literal), other)
+
+
+def _part(match: re.Match[str], value: Any) -> Miss | None:
+    """By how much one part of a version is off."""
+    try:
+        has = getattr(Semver.parse(str(value)), match["part"])
+    except ValueError:
+        return None
+    sign = "" if match["op"] == "==" else _SIGNS.get(match["op"], match["op"]) + " "
+    wanted = f"{_own(match)}.{match['part']}() were {sign}{match['literal']}"
+    return Miss(wanted, _text(value), _distance(has, match["literal"]))
 
 
 @lru_cache(maxsize=1024)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 from itertools import islice, product
 from typing import Any
 
@@ -60,6 +60,10 @@ def _values(operator: str, literal: str, make: str) -> Iterator[Any]:
     elif literal[:1] in "\"'":
         if operator in ("==", "!="):
             yield {"string": literal[1:-1] if operator == "==" else f"other-than-{literal[1:-1]}"}
+    elif "." in literal:
+        bound = Decimal(literal)
+        whole = int(bound.to_integral_value(ROUND_FLOOR))
+        yield from ({"int": one} for one in (whole, whole + 1) if _fits(operator, one - bound))
     else:
         number = int(literal)
         yield from (

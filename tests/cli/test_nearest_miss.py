@@ -95,6 +95,12 @@ def test_everything_is_in_it(devices: Any, options: dict[str, Any], text: str, t
     assert nearest(tmp_path, *devices, **options) == text
 
 
+def test_a_capacity_is_asked_for_by_the_name_that_it_is_published_with(tmp_path: Path) -> None:
+    one = device("a", capacity={"memory": {"value": "1Gi"}})
+    text = nearest(tmp_path, one, capacity={"requests": {f"{D}/memory": "1Gi"}})
+    assert text == f"a would do if the request asked for memory, not {D}/memory"
+
+
 def test_the_device_with_the_fewest_obstacles_comes_first(tmp_path: Path) -> None:
     devices = device("a", 5, taints=TAINTS), device("b", 1)
     assert nearest(tmp_path, *devices, selectors=(f"{A}.n >= 5",)) == "b would do if n were ≥ 5: it is 1"
@@ -122,6 +128,20 @@ def test_what_nothing_can_mend_has_no_nearest_miss(expression: str, tmp_path: Pa
         (f"{A}.v.compareTo(semver('2.0.0')) >= 0", "v were ≥ 2.0.0: it is 1.0.0"),
         (f"!{A}.b", "b were false: it is true"),
         (f"{A}.s != 'x'", "s were ≠ x: it is x"),
+        (f"8 <= {A}.n", "n were ≥ 8: it is 4"),
+        (f"!({A}.n < 8)", "n were ≥ 8: it is 4"),
+        (f"{A}.n > 4 ? true : false", "n were > 4: it is 4"),
+        (f"{A}.n in [7, 5]", "n were 5: it is 4"),
+        (f"{A}.n > 4.5", "n were > 4.5: it is 4"),
+        (f"quantity('2Gi').isLessThan({C}.x)", "x were > 2Gi: it is 1Gi"),
+        (f"!({C}.x.isLessThan(quantity('2Gi')))", "x were ≥ 2Gi: it is 1Gi"),
+        (f"quantity('2Gi').compareTo({C}.x) <= 0", "x were ≥ 2Gi: it is 1Gi"),
+        (f"{C}.x.compareTo(quantity('2Gi')) == 1", "x were > 2Gi: it is 1Gi"),
+        (f"{C}.x.compareTo(quantity('2Gi')) != -1", "x were ≥ 2Gi: it is 1Gi"),
+        (f"{C}.x == quantity('2Gi')", "x were 2Gi: it is 1Gi"),
+        (f"{C}.x.asInteger() > 2000000000", "x were > 2000000000: it is 1Gi"),
+        (f"{A}.v.major() >= 2", "v.major() were ≥ 2: it is 1.0.0"),
+        (f"{A}.?zz.orValue(1) > 5", "it had zz > 5"),
     ],
 )
 def test_what_can_be_mended_is_tried_on_the_device(expression: str, text: str, tmp_path: Path) -> None:
