@@ -368,7 +368,8 @@ class Reconciler:
         for record, drift in waiting:
             if self._stopping.is_set() or not self._allowed():
                 break
-            if record.ref.uid in tried or not self._try_to_repair(record):
+            uid = record.ref.uid
+            if uid in tried or not self._may_repair(uid) or not self._try_to_repair(record):
                 left.append(drift)
             else:
                 self._report(replace(drift, text=""))
@@ -378,11 +379,15 @@ class Reconciler:
 
     def _repair(self, held: Held, drift: Drift, tried: set[str]) -> bool:
         """A full prepare of every claim that holds it; never of one effect under a running container."""
-        cls = self._kit.hooks.effect_type(self._kit.driver, held.kind)
         claims = [holder for holder in drift.holders if not holder.startswith("plugin:")]
-        if cls is None or not cls.repairable or len(claims) < len(drift.holders):
+        if not self._is_repairable(held) or len(claims) < len(drift.holders):
             return False
-        suspended = [self._engine.suspend(uid, drift.text, kind=drift.kind, key=drift.key) for uid in claims]
+        suspended = [
+            self._engine.suspend(uid, drift.text, kind=drift.kind, key=drift.key)
+            if self._may_repair(uid)
+            else None
+            for uid in claims
+        ]
         repaired = True
         for record in suspended:
             if record is None:
@@ -393,6 +398,16 @@ class Reconciler:
         if repaired:
             self._report(replace(drift, text=""))
         return repaired
+
+    def _is_repairable(self, held: Held) -> bool:
+        cls = self._kit.hooks.effect_type(self._kit.driver, held.kind)
+        return cls is not None and cls.repairable
+
+    def _may_repair(self, uid: str) -> bool:
+        """Not where the claim's prepare would make something again, too, that must not be under a running
+        container."""
+        held = self._kit.journal.read(lambda tx: [holdings.get(tx, key) for key in holdings.keys_of(tx, uid)])
+        return all(self._is_repairable(effect) for effect in held if effect is not None and effect.drift)
 
     def _try_to_repair(self, record: Record) -> bool:
         uid = record.ref.uid

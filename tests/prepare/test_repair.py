@@ -143,6 +143,26 @@ def test_nor_does_one_whose_answer_cannot_be_written(world, running):
     is_mended(world, running)
 
 
+@pytest.mark.parametrize("first", ["the repair fails", "both at once"])
+def test_it_makes_nothing_again_that_may_not_be_under_a_running_container(world, running, first):
+    """A repair is a full prepare: it would make good `base`, too, of which the plugin does not say so."""
+    reconciler = Reconciler(running)
+    if first == "the repair fails":
+        world.hardware.fail("apply", "mode")
+        reconciler.look_at_effects()
+    world.hardware.unmake("base", None)
+    for _ in range(3):
+        keys = {drift.key for drift in reconciler.look_at_effects()}
+        assert keys == {"thing/base", "thing/mode"} == {drift.key for drift in running.drifts()}
+        assert world.hardware.things == {}
+    # The next full prepare that the kubelet asks for does.
+    if first == "both at once":
+        running.unprepare(world.ref, Call())
+    assert running.prepare(world.ref, Call()) == world.first
+    assert set(world.hardware.things) == {"base", "mode"}
+    assert reconciler.look_at_effects() == [] == running.drifts()
+
+
 def test_unprepare_ends_it(world, broken):
     broken.unprepare(world.ref, Call())
     assert broken.drifts() == []
