@@ -148,7 +148,7 @@ class Judge:
         device = offer.device
         if not skips(offer, node, self._features):
             text = f"node {node.name} does not declare {NODE_OPERATIONS}"
-            return Reason(device.id, Stage.FEATURES, text, f"node {node.name} declared it")
+            return Reason(device.id, Stage.NODE, text, f"node {node.name} declared {NODE_OPERATIONS}")
         if offer.slice.per_device and not device.reach.covers(node):
             return Reason(device.id, Stage.NODE, f"node {node.name} does not reach it", "the node reached it")
         return None

@@ -156,7 +156,7 @@ class Simulation:
         by_pods = {
             (pod.namespace, self._claim_name(pod, entry.name, entry.claim))
             for pod in self._world.queue
-            if isinstance(pod, Pod)
+            if isinstance(pod, Pod) and not pod.done
             for entry in pod.claims
         }
         for item in self._world.queue:

@@ -90,13 +90,15 @@ def _nothing_seen(allocator: Allocator, nodes: Sequence[Node], problems: Sequenc
 
 def _told(funnel: Funnel, several: bool) -> str:
     left = funnel.left
-    seen, matching = left[Stage.SEEN], left[Stage.NODE]
+    seen, matching = left[Stage.SEEN], left[Stage.REQUEST]
     where = f"claim {funnel.claim}, " if several else ""
     text = f"{where}request {funnel.request} wants {funnel.wants}: of {count(seen, 'device')} "
     text += f"{matching} {'matches' if matching == 1 else 'match'} its selectors"
     if left[Stage.FEATURES] != seen:
         text += f" ({seen - left[Stage.FEATURES]} cannot be used with these gates)"
-    previous = matching
+    previous = left[Stage.NODE]
+    if previous != matching:
+        text += f", {previous} of them on these nodes"
     for stage, words in _WORDS.items():
         if left[stage] != previous or (stage is Stage.IN_USE and previous):
             text += f", {left[stage]} {words[left[stage] != 1]}"

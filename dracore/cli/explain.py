@@ -166,6 +166,8 @@ def _tell_funnel(funnel: Funnel, explanation: Explanation, *, several: bool) -> 
     click.echo(f"\n  request {funnel.request}{of}, which wants {funnel.wants}:")
     before = None
     for stage, left in funnel.left.items():
+        if not left and not before and before is not None:
+            break  # nothing comes so far
         # What only few devices ever meet is shown where it stops one.
         if left != before or stage.value not in RARE:
             click.echo(f"  {left:7}  {stage.value}")

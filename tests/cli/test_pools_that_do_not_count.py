@@ -21,13 +21,15 @@ def published(name: str, on: str = "n1", of: int = 1, generation: int = 1, **spe
     return {"apiVersion": GROUP, "kind": "ResourceSlice", "metadata": {"name": name}, "spec": content}
 
 
-def explain(folder: Path, *slices: Any, node: str = "n1", more: tuple[Any, ...] = ()) -> Result:
+def explain(
+    folder: Path, *slices: Any, node: str = "n1", more: tuple[Any, ...] = (), gates: str = ""
+) -> Result:
     devices = {"requests": [{"name": "r", "exactly": {"deviceClassName": "gpu"}}]}
     claim = {"apiVersion": GROUP, "kind": "ResourceClaim", "metadata": {"name": "c"}}
     file = folder / "cluster.json"
     items = [CLASS, *slices, *more, {**claim, "spec": {"devices": devices}}]
     file.write_text("\n".join(map(json.dumps, items)))
-    return CliRunner().invoke(app, ["explain", "-f", str(file), "--node", node])
+    return CliRunner().invoke(app, ["explain", "-f", str(file), "--node", node, "--gates", gates])
 
 
 def test_more_slices_than_announced(tmp_path: Path) -> None:
@@ -48,6 +50,13 @@ def test_a_newer_generation_on_another_node(tmp_path: Path) -> None:
     text = explain(tmp_path, published("a", of=2), published("b", on="n2", of=2, generation=2)).stdout
     assert "no pool for node n1 counts; pool d.example.com/p is left out: it is outdated" in text
     assert "generation 2 is on n2, here is 1" in text
+
+
+def test_a_node_that_cannot_skip_what_a_slice_wants_skipped(tmp_path: Path) -> None:
+    one = published("a", skipNodeOperations=["NodePrepareResources"])
+    text = explain(tmp_path, one, gates="DRAOptionalNodeOperations=true").stdout
+    assert "of 1 device 1 matches its selectors, 0 of them on these nodes" in text
+    assert "a would do if node n1 declared DRAOptionalNodeOperations" in text
 
 
 @pytest.mark.parametrize("named", [True, False])

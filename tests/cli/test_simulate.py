@@ -124,6 +124,19 @@ def test_pods_with_templates_and_claims_in_use(tmp_path: Path) -> None:
     assert found["claims"][0]["results"][0]["device"] == "gpu-1"
 
 
+def test_a_claim_of_a_pod_that_has_ended_is_there_for_others(tmp_path: Path) -> None:
+    pod = {
+        "kind": "Pod",
+        "apiVersion": "v1",
+        "metadata": {"name": "p", "namespace": "ns"},
+        "spec": {"resourceClaims": [{"name": "g", "resourceClaimName": "a"}]},
+        "status": {"phase": "Succeeded"},
+    }
+    items = {"kind": "List", "apiVersion": "v1", "items": [pod, json.loads(claim("a"))]}
+    found = answer(run("simulate", "-o", "json", files=(json.dumps(items),), folder=tmp_path))
+    assert [(one["name"], one["allocated"]) for one in found["claims"]] == [("a", True)]
+
+
 @pytest.mark.parametrize(
     ("arguments", "text", "says"),
     [
@@ -285,6 +298,12 @@ def test_explain_tells_the_funnel_and_the_nearest_miss(tmp_path: Path) -> None:
     assert "gpu-0: selector #0 of request gpu is false: memory is 39Gi" in text
     assert "gpu-2: it is tainted broken:NoSchedule" in text
     assert "nearest miss: gpu-2 would do if the request tolerated broken:NoSchedule" in text
+
+
+def test_a_funnel_ends_where_nothing_is_left(tmp_path: Path) -> None:
+    text = run("explain", files=(claim("c", MEMORY.format("100Gi")),), folder=tmp_path).stdout
+    assert "      0  request selectors\n" in text
+    assert "taints tolerated" not in text
 
 
 def test_explain_compares_numbers(tmp_path: Path) -> None:
