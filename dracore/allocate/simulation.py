@@ -276,11 +276,13 @@ class Simulation:
         """The first of the nodes whose filter ends the attempt with an error: the scheduler filters them all,
         and takes none where one of them ends so.
         """
+        harmless: set[str] | None = None
         for node in nodes:
             if node.name in refused and not wish.extends:
                 continue
             claims = self._extended(wish, node)
-            harmless = self._harmless.setdefault(_signature(claims), set())
+            if harmless is None or wish.extends:  # such claims differ from node to node
+                harmless = self._harmless.setdefault(_signature(claims), set())
             if node.name in harmless:
                 continue
             if self.allocator.cannot_err(node, claims):
