@@ -13,6 +13,8 @@ from dracore.allocate.reasons import ORDER, Judge, Reason, Stage
 
 _LOOKED_AT = 1_000
 """Devices of which all obstacles are found; of more those that come farthest."""
+_ALIKE = 64
+"""Devices with the same first reason of which more is found out."""
 _TRIED = 50
 _INDEX = {stage: index for index, stage in enumerate(ORDER)}
 
@@ -29,7 +31,13 @@ def closest(
     would not do after all: with the values that it ought to have the selectors must be true.
     """
     classed = any(_INDEX[reason.stage] > _INDEX[Stage.CLASS] for reason in reasons.values())
-    meant = [device for device, reason in reasons.items() if not (classed and reason.stage is Stage.CLASS)]
+    alike: dict[str, list[PublishedDevice]] = {}
+    for device, reason in reasons.items():
+        if not (classed and reason.stage is Stage.CLASS):
+            known = alike.setdefault(reason.text, [])
+            if len(known) < _ALIKE:
+                known.append(device)
+    meant = [device for known in alike.values() for device in known]
     meant.sort(key=lambda device: (-_INDEX[reasons[device].stage], reasons[device].distance, device.id))
     found = []
     for device in meant[:_LOOKED_AT]:
