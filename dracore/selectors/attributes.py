@@ -214,8 +214,10 @@ def invalid_key(key: Any) -> Fault:
 
 def _index(key: Any) -> int:
     kind = key.__class__
-    if kind is int or kind is UInt:
+    if kind is int or (kind is UInt and key < 1 << 63):
         return int(key)
+    if kind is UInt:
+        raise Fault(f"unsupported index value {show(key)} in list")
     if kind is float:
         if key == key and abs(key) < 1 << 63 and int(key) == key:
             return int(key)
