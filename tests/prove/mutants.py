@@ -269,8 +269,8 @@ MUTANTS = {
     ),
     "everything is repaired": Mutant(
         "dracore.prepare.reconciler",
-        "if cls is None or not cls.repairable or len(claims)",
-        "if cls is None or len(claims)",
+        "return cls is not None and cls.repairable",
+        "return cls is not None",
         "drift",
         "drift",
         "drill",

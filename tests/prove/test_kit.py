@@ -24,10 +24,10 @@ def lanes(name):
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("story", standard("lane-0", "lane-1")[:: 1 if WHOLE else 3], ids=str)
+@pytest.mark.parametrize("story", standard("lane-0", "lane-1")[:: 1 if WHOLE else 4], ids=str)
 def test_a_right_plugin_passes(crash_matrix, story):
     plugin, ground = lanes("right")
-    modes = ("drill", "kill", "EIO", "power", "twice")
+    modes = ("drill", "kill", "stop", "EIO", "power", *(("twice",) if WHOLE else ()))
     report = crash_matrix(plugin, story, ground=ground, every=1 if WHOLE else 40, modes=modes)
     assert report.violations == []
     assert report.summary().startswith("crash matrix: 1 scenarios, ")
@@ -76,7 +76,34 @@ class TestAnEffectThat:
         assert any(what in line for line in found), found
 
 
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("outside", "outside: lanes.outside lane/lane-0 writes "),
+        (
+            "always",
+            "probe-truth: lanes.always lane/lane-0: probe says Present before apply, which then changes",
+        ),
+        ("one_key", "again: prepare of claim c2, with nothing in its way, says: "),
+    ],
+)
+def test_a_drill_finds_what_no_death_shows(name, what):
+    plugin, ground = lanes(name)
+    with pytest.raises(AssertionError) as caught:
+        run(plugin, standard("lane-0", "lane-1"), ground=ground, modes=("drill",))
+    assert what in str(caught.value)
+
+
 def test_every_rule_that_is_broken_has_a_name(findings):
     for name in ("not_twice", "lies", "half"):
         for line in findings(name):
             assert any(f"{rule}: " in line for rule in RULES), line
+
+
+def test_the_kit_is_at_hand_in_one_import():
+    import dracore.testing as kit
+
+    assert all(getattr(kit, name) is not None for name in kit.__all__)
+    assert kit.crash_matrix is run
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        kit.nothing  # noqa: B018

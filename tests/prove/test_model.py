@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -90,10 +91,12 @@ class Node(RuleBasedStateMachine):
 
     @rule(target=claims, name=NAMES, ask=ASKS)
     def create(self, name, ask):
-        """Also under the name of one that was deleted: another uid."""
+        """Also under the name of another, which is deleted: another uid."""
         self.number += 1
         uid = f"{name}-{self.number}"
-        self.cluster_put(uid, ask)
+        for old in self.stand.engine.kit.claims.named(name):
+            self.delete(old)
+        self.cluster_put(uid, replace(ask, name=name))
         self.prepare(uid)
         return uid
 
@@ -126,8 +129,19 @@ class Node(RuleBasedStateMachine):
 
     @rule(uid=claims, ask=ASKS)
     def allocate_anew(self, uid, ask):
-        self.cluster_put(uid, ask)
-        self.changed.add(uid)
+        if uid not in self.lost:
+            self.cluster_put(uid, ask)
+            self.changed.add(uid)
+
+    @rule(uid=claims, value=st.sampled_from(["on", "off"]))
+    def change_configuration(self, uid, value):
+        """Other parameters for the same devices."""
+        claims = self.stand.engine.kit.claims
+        if uid in claims.claims and uid not in self.lost:
+            devices = claims.allocated(uid)
+            effect = {"kind": "thing", "name": "{device}", "value": value}
+            self.cluster_put(uid, Ask(tuple(devices), plan(effect)))
+            self.changed.add(uid)
 
     @rule(uid=claims)
     def delete(self, uid):
@@ -187,7 +201,14 @@ class Node(RuleBasedStateMachine):
     @rule()
     def device_loss(self):
         for stand in self.stands:
-            stand.inventory.pop("dev-2", None)
+            if (device := stand.inventory.pop("dev-2", None)) is not None:
+                stand.gone = device
+
+    @rule()
+    def device_comes_back(self):
+        for stand in self.stands:
+            if getattr(stand, "gone", None) is not None:
+                stand.inventory["dev-2"] = stand.gone
 
     # --- what must hold -------------------------------------------------------------------------------
 
@@ -239,5 +260,5 @@ def test_it_finds_an_engine_without_its_overlap_guard(monkeypatch):
     from dracore.prepare import records
 
     monkeypatch.setattr(records, "guard", lambda tx, uid, results: None)
-    with pytest.raises(AssertionError, match="one device for two claims"):
+    with pytest.raises(AssertionError, match="alone: claims"):
         run(30, 20)

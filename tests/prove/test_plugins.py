@@ -13,12 +13,15 @@ sys.path.insert(0, str(HERE))
 from grounds import Interfaces, SimulatedGpus  # noqa: E402
 
 from dracore.testing.crash import standard  # noqa: E402
+from dracore.testing.crash.matrix import MODES  # noqa: E402
 
+ALL = tuple(mode for mode in MODES if mode != "twice")
+"""All that are not a product; the matrix of the engine itself has that too."""
 EXAMPLE = HERE.parents[1] / "examples/plugins/nics"
 WHOLE = bool(os.environ.get("DRACORE_PROVE"))
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_the_example(crash_matrix, monkeypatch):
     monkeypatch.syspath_prepend(EXAMPLE)
     report = crash_matrix(
@@ -26,22 +29,30 @@ def test_the_example(crash_matrix, monkeypatch):
         standard("eth0", "eth1"),
         ground=Interfaces,
         driver="nics.example.com",
-        modes=("drill", "kill", "EIO", "power"),
-        every=1 if WHOLE else 12,
+        modes=ALL if WHOLE else ("drill", "kill", "stop", "EIO"),
+        every=1 if WHOLE else 20,
     )
     assert report.summary().endswith(" 0 violations")
     assert sum(row.runs for row in report.rows) > 10
 
 
-@pytest.mark.timeout(400)
-def test_nvidia_gpus(crash_matrix):
+OTHERS = tuple(mode for mode in ALL if mode not in ("drill", "kill", "power"))
+"""Each run renders a whole simulated node, so of these `make prove` takes a part. A power cut would copy it
+at every point."""
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    ("modes", "every"), [(("drill", "kill"), 1), (OTHERS, 10)] if WHOLE else [(("drill", "kill"), 20)]
+)
+def test_nvidia_gpus(crash_matrix, modes, every):
     report = crash_matrix(
         "dracore_nvidia_gpu.plugin",
-        standard("gpu-0", "gpu-1")[: 4 if WHOLE else 1],
+        standard("gpu-0", "gpu-1")[: 4 if WHOLE else 2],
         ground=SimulatedGpus,
         name="nvidia_gpu",
-        modes=("drill", "kill"),  # each run renders a whole simulated node: a second or two
-        every=4 if WHOLE else 20,
+        modes=modes,
+        every=every,
     )
     assert report.summary().endswith(" 0 violations")
     assert sum(row.runs for row in report.rows) >= 3

@@ -93,6 +93,36 @@ class Half(Lane):
             super().revert(node, before, outcome)
 
 
+class Outside(Lane):
+    """It leaves something where its ground does not look."""
+
+    kind = "lanes.outside"
+
+    def apply(self, node, before):
+        (Path(self.folder).parents[1] / f"{self.name}.log").write_text("up")
+        return super().apply(node, before)
+
+    def revert(self, node, before, outcome):
+        (Path(self.folder).parents[1] / f"{self.name}.log").unlink(missing_ok=True)
+        super().revert(node, before, outcome)
+
+
+class Always(Lane):
+    """Its probe sees it where it is not."""
+
+    kind = "lanes.always"
+
+    def probe(self, node):
+        return dracore.Present({"lane": self.name})
+
+
+class OneKey(Lane):
+    """All lanes have one key, as if there were only one."""
+
+    kind = "lanes.one_key"
+    key = "lane"
+
+
 class Plugin:
     def __init__(self, effect):
         self._effect = effect

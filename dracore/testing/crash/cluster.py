@@ -94,6 +94,10 @@ class Cluster:
             raise NotFound(f"claim {ref.name} not found", status=404)
         return found
 
+    def allocated(self, uid: str) -> list[str]:
+        """The devices of a claim that is there."""
+        return list(self._state["claims"][uid][0])
+
     def named(self, name: str) -> list[str]:
         """The uid of the claim of that name, if there is one."""
         return [uid for uid, claim in self._state["claims"].items() if claim[4] == name]

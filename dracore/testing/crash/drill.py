@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dracore.model.effect import Absent, Effect, Present
+from dracore.model.effect import Absent, Effect, Present, Unknown
 from dracore.prepare import holdings
 from dracore.prepare.effects import EffectNode
 from dracore.prepare.holdings import Held
@@ -21,6 +21,8 @@ class Drill:
         self._player = player
         self._found = found
         self._absent_before: set[str] = set()
+        self._present_on: dict[str, Any] = {}
+        """What the node was like where probe said Present before anything was applied, by key."""
         self._busy = False
 
     def __call__(self, point: str, detail: str) -> None:
@@ -45,9 +47,12 @@ class Drill:
         return held, engine.effects.kinds.decode(held), EffectNode(engine.kit, key, lambda: 30.0)
 
     def _unmade(self, held: Held, effect: Effect, node: EffectNode) -> None:
-        if isinstance(self._probe(effect, node), Absent):
+        seen = self._probe(effect, node)
+        if isinstance(seen, Absent):
             self._absent_before.add(held.key)
         before = self._observe()
+        if isinstance(seen, Present):
+            self._present_on[held.key] = before
         what = f"revert-unmade: {held.kind} {held.key}: revert, where apply never came,"
         try:
             effect.revert(node, held.before, None)
@@ -60,14 +65,20 @@ class Drill:
     def _made(self, held: Held, effect: Effect, node: EffectNode) -> None:
         seen = self._probe(effect, node)
         what = f"probe-truth: {held.kind} {held.key}: probe"
+        unmade = self._present_on.pop(held.key, None)
+        if unmade is not None and (now := self._observe()) != unmade:
+            self._found.append(
+                f"{what} says Present before apply, which then changes the node: {difference(unmade, now)}"
+            )
         if isinstance(seen, Absent):
             self._found.append(f"{what} says Absent just after apply")
         elif isinstance(seen, Present) and seen.outcome is not None:
             outcome = decode(encode(seen.outcome))
             if outcome != held.outcome:
                 self._found.append(f"{what} says {outcome!r}, and apply's outcome was {held.outcome!r}")
-        elif seen is None or isinstance(seen, Exception):
-            self._found.append(f"{what} raises {seen!r}; it must answer Present, Absent or Unknown")
+        elif not isinstance(seen, (Present, Unknown)):
+            verb = "raises" if isinstance(seen, Exception) else "answers"
+            self._found.append(f"{what} {verb} {seen!r}; it must answer Present, Absent or Unknown")
 
     def _reverted(self, held: Held, effect: Effect, node: EffectNode) -> None:
         if held.key in self._absent_before and isinstance(self._probe(effect, node), Present):

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 LIMIT = 30.0
-"""Seconds after which a child is ended and counts as hung (SIGALRM in the child)."""
+"""Seconds after which a child is ended and counts as hung."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,14 @@ def forked(work: Callable[[], Any], out: Path) -> Ended:
     """Runs `work` in a child and answers what it answered (JSON), by way of the file `out`."""
     assert threading.active_count() == 1, "a process with threads must not fork"
     out.unlink(missing_ok=True)
+    hung = out.with_suffix(".hung")
+    hung.unlink(missing_ok=True)
     pid = os.fork()
     if pid == 0:
         code = 1
         try:
-            faulthandler.dump_traceback_later(LIMIT, exit=True)
+            # Left open: it is written to by a thread without Python.
+            faulthandler.dump_traceback_later(LIMIT, exit=True, file=open(hung, "w"))  # noqa: SIM115
             out.write_text(json.dumps({"answer": work()}))
             code = 0
         except BaseException as error:  # noqa: BLE001 - told to the parent, whatever it is
@@ -50,7 +53,10 @@ def forked(work: Callable[[], Any], out: Path) -> Ended:
     if os.WIFSIGNALED(status):
         if os.WTERMSIG(status) == signal.SIGKILL:
             return Ended(True, "")
-        return Ended(False, f"it hung for {LIMIT:.0f} s or was ended by signal {os.WTERMSIG(status)}")
+        return Ended(False, f"it was ended by signal {os.WTERMSIG(status)}")
+    if not out.exists() and hung.exists() and (frames := hung.read_text().splitlines()[1:]):
+        where = "; ".join(" ".join(frame.split()) for frame in frames[:3])
+        return Ended(False, f"it hung for {LIMIT:.0f} s, longer than a call may take, in {where}")
     content = json.loads(out.read_text()) if out.exists() else {"failed": "it ended without a word"}
     return Ended(False, content.get("failed", ""), content.get("answer"))
 

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from dracore.testing.crash import drill, peer, power, rules, stopped
 from dracore.testing.crash.fork import Ended, emptied, forked
+from dracore.testing.crash.outside import Outside
 from dracore.testing.crash.play import Player
 from dracore.testing.crash.points import Fault, Points
 from dracore.testing.crash.scenario import Restart, Scenario
@@ -232,6 +233,7 @@ def _dry(subject: Subject, folder: Path, story: Scenario, mode: Mode) -> Any:
     player.open()
     if drilled:
         drill.watch(player, points, found)
+        points.watch(Outside(folder, found.append))
     if drilled:
 
         def between() -> None:

@@ -76,5 +76,6 @@ def _peer(subject: Subject, folder: Path, before: Any, tell_up: int, go: int, un
         stand.engine.drain()
     found = [f"beside a live instance, {text}" for text in rules.check(stand, swept=False)]
     found += rules.go_on(stand, before, swept=False)
+    stand.stop()
     again = start(subject, folder, Points())
     return found + [f"after the next start, {text}" for text in rules.check(again)]

@@ -54,7 +54,7 @@ class Player:
     def close(self) -> None:
         for stand in (self.stand, self.older):
             if stand is not None:
-                stand.engine.close()
+                stand.stop()
 
     def take(self, step: Step) -> None:
         """One step.
@@ -193,7 +193,7 @@ class Player:
             self.older, self.stand = self.stand, self.older
         elif end:
             if self.older is not None:
-                self.older.engine.close()
+                self.older.stop()
                 self.older = None
         else:
             self.older, self.stand = self.stand, self._start(minor)

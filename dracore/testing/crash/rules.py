@@ -6,7 +6,7 @@ import json
 import os
 from typing import Any
 
-from dracore.errors import DeviceBusy, DracoreError, EffectConflict
+from dracore.errors import DeviceBusy, DracoreError
 from dracore.model.effect import Absent
 from dracore.prepare import holdings, records
 from dracore.prepare.holdings import Held
@@ -34,6 +34,7 @@ RULES = {
     "again": "prepare may be called again, and unprepare always ends well",
     "survives": "a fault is an answer, never the end of the process",
     "probe-truth": "probe says Present after apply (with apply's outcome) and Absent after revert",
+    "outside": "an effect writes nowhere but on the ground, where it can be observed",
     "revert-again": "revert may come twice: a crash may lie between it and the note that it was made",
     "revert-unmade": "revert is safe where nothing was made: a crash may lie between intent and apply",
 }
@@ -188,7 +189,7 @@ def go_on(stand: Stand, before: Any, *, swept: bool = True, undisturbed: bool = 
     """The kubelet goes on after the fault: asks for every claim again, then lets go of all of them.
 
     :param before: what the ground was like when nothing was held.
-    :param undisturbed: there was no fault: every claim can be prepared, save two that want the same.
+    :param undisturbed: there was no fault: every claim can be prepared, save two that want one device.
     """
     found = []
     cluster, engine = stand.cluster, stand.engine
@@ -203,7 +204,7 @@ def go_on(stand: Stand, before: Any, *, swept: bool = True, undisturbed: bool = 
         except DracoreError as error:
             if promise == "prepared":
                 found.append(f"again: prepare of claim {uid}, which was answered before, says: {error}")
-            elif undisturbed and not isinstance(error, (DeviceBusy, EffectConflict)):
+            elif undisturbed and not isinstance(error, DeviceBusy):
                 found.append(f"again: prepare of claim {uid}, with nothing in its way, says: {error}")
             continue
         if promise in ("prepared", "again") and not same_answer(answer, now):

@@ -18,7 +18,7 @@ from dracore.testing.crash.scenario import Scenario
 from dracore.testing.crash.stand import Subject
 
 _COSTLY: Sequence[Mode] = ("twice", "stop", "peer", "kill")
-THINNED: Mapping[Mode, int] = {"EIO": 3, "EROFS": 4, "timeout": 4, "defect": 3, "gone": 2, "twice": 8}
+THINNED: Mapping[Mode, int] = {"EIO": 3, "EROFS": 4, "timeout": 4, "defect": 3, "gone": 3, "twice": 12}
 """Modes of which a run of the whole takes every so-manieth point, by seed: the engine treats these errors
 alike, and ``twice`` is a product. All others take every point."""
 

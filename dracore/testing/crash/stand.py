@@ -231,9 +231,12 @@ class Stand:
 
     def stop(self) -> None:
         plugin = self.subject.plugin
-        if plugin in self.sessions and self._plugins.implements(plugin, "dra_stop"):
-            self.call(plugin, "dra_stop", session=self.sessions.pop(plugin))
-        self.engine.close()
+        try:
+            if plugin in self.sessions and self._plugins.implements(plugin, "dra_stop"):
+                context = self.engine.context(plugin)
+                self.call(plugin, "dra_stop", ctx=context, session=self.sessions.pop(plugin))
+        finally:
+            self.engine.close()
 
     @property
     def foreign(self) -> list[Path]:

@@ -92,6 +92,7 @@ def _take_over(
     stand.engine.drain()
     found += [f"after the stopped one went on, {text}" for text in rules.check(stand, swept=False)]
     found += rules.go_on(stand, before, swept=False)
+    stand.stop()
     again = start(subject, folder, Points())
     return found + [f"after the next start, {text}" for text in rules.check(again)]
 

@@ -3,7 +3,7 @@
 import nics
 import pytest
 
-from dracore.testing.crash import Ground, standard
+from dracore.testing import Ground, standard
 
 
 class Interfaces(Ground):
