@@ -18,9 +18,19 @@ from dracore.testing.crash.scenario import Scenario
 from dracore.testing.crash.stand import Subject
 
 _COSTLY: Sequence[Mode] = ("twice", "stop", "peer", "kill")
-THINNED: Mapping[Mode, int] = {"EIO": 3, "EROFS": 4, "timeout": 4, "defect": 3, "gone": 3, "twice": 12}
+THINNED: Mapping[Mode, int] = {
+    "peer": 2,
+    "ENOSPC": 2,
+    "EIO": 6,
+    "EROFS": 8,
+    "timeout": 8,
+    "defect": 6,
+    "full": 3,
+    "gone": 3,
+    "twice": 24,
+}
 """Modes of which a run of the whole takes every so-manieth point, by seed: the engine treats these errors
-alike, and ``twice`` is a product. All others take every point."""
+alike, what ``peer`` dies at ``stop`` stops at, and ``twice`` is a product. All others take every point."""
 
 
 def run(
