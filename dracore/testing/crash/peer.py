@@ -16,6 +16,9 @@ from dracore.testing.crash.points import Points
 from dracore.testing.crash.scenario import Scenario
 from dracore.testing.crash.stand import Subject, start
 
+NO_WAIT = 5.0
+"""Seconds of a call that waits for nothing: the last 5 are kept for the answer."""
+
 
 def with_peer(
     subject: Subject, folder: Path, story: Scenario, number: int, before: Any, out: Path, *, undone: bool
@@ -71,7 +74,7 @@ def _peer(subject: Subject, folder: Path, before: Any, tell_up: int, go: int, un
         for uid in reversed(stand.cluster.claims):  # the one that had been there first comes last
             if stand.cluster.promises().get(uid, ("nothing", None))[0] != "released":
                 with contextlib.suppress(DracoreError):
-                    call = KubeletCall(30.0, stand.points, stand.clock)
+                    call = KubeletCall(NO_WAIT, stand.points, stand.clock)
                     stand.cluster.prepared(uid, stand.engine.prepare(stand.cluster.ref(uid), call))
         stand.engine.drain()
     found = [f"beside a live instance, {text}" for text in rules.check(stand, swept=False)]
