@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import gc
 import logging
+import sqlite3
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
 
+from dracore.cdi import Cdi
+from dracore.prepare import schema
 from dracore.testing.crash import sampling
 from dracore.testing.crash.fork import shared_out, workplace
 from dracore.testing.crash.matrix import MODES, Matrix, Mode, Row
+from dracore.testing.crash.points import Points
 from dracore.testing.crash.report import Report
 from dracore.testing.crash.scenario import Scenario
-from dracore.testing.crash.stand import Subject
+from dracore.testing.crash.stand import Stand, Subject
 
 _COSTLY: Sequence[Mode] = ("twice", "stop", "peer", "kill")
 THINNED: Mapping[Mode, int] = {
@@ -51,7 +55,7 @@ def run(
     :param sample: one seeded point of every kind (:mod:`dracore.testing.crash.sampling`).
     """
     quiet()
-    _ = subject.plugins, subject.effects  # imported before any fork
+    warm(subject)
     gc.freeze()  # what a child collects would be copied first
     modes = sorted(modes, key=lambda mode: mode not in _COSTLY)
     with workplace() as folder:
@@ -110,6 +114,17 @@ def _sampled(
             every = sampling.OTHERS[mode][1]
             tasks += [_Task(story, mode, every) for story in stories if story.name in names]
     return tasks
+
+
+def warm(subject: Subject) -> None:
+    """Does before any fork what every child would do again: imports, patterns, models, the schema's text."""
+    _ = subject.plugins, subject.effects
+    with workplace() as folder:
+        Stand(subject, folder, Points())
+        Cdi(folder, subject.driver_name)
+    connection = sqlite3.connect(":memory:")  # closed before any fork, and of no file
+    schema.altered(connection, (schema.MAJOR, schema.MINOR))
+    connection.close()
 
 
 def quiet() -> None:
