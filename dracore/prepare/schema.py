@@ -6,6 +6,7 @@ their columns. A newer MAJOR is refused.
 
 from __future__ import annotations
 
+import functools
 import sqlite3
 
 from dracore.errors import JournalError, JournalTooNew
@@ -125,6 +126,7 @@ def altered(connection: sqlite3.Connection, version: tuple[int, int]) -> str:
     return ""
 
 
+@functools.cache
 def _statements(minor: int) -> dict[tuple[str, str], str]:
     connection = sqlite3.connect(":memory:")
     try:

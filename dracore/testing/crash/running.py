@@ -23,15 +23,15 @@ from dracore.testing.crash.stand import Stand, Subject
 
 _COSTLY: Sequence[Mode] = ("twice", "stop", "peer", "kill")
 THINNED: Mapping[Mode, int] = {
-    "peer": 2,
-    "ENOSPC": 2,
-    "EIO": 6,
-    "EROFS": 8,
-    "timeout": 8,
-    "defect": 6,
-    "full": 3,
-    "gone": 3,
-    "twice": 24,
+    "peer": 4,
+    "ENOSPC": 4,
+    "EIO": 12,
+    "EROFS": 12,
+    "timeout": 12,
+    "defect": 12,
+    "full": 6,
+    "gone": 6,
+    "twice": 48,
 }
 """Modes of which a run of the whole takes every so-manieth point, by seed: the engine treats these errors
 alike, what ``peer`` dies at ``stop`` stops at, and ``twice`` is a product. All others take every point."""
