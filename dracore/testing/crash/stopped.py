@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import traceback
 from pathlib import Path
@@ -40,27 +41,22 @@ def beside(
     """
     said = out.with_suffix(".stopped")
     said.unlink(missing_ok=True)
-    ends, ended = os.pipe()
     pid = os.fork()
     if pid == 0:
-        os.close(ends)
         try:
             _play(subject, folder, story, number, dies)
         except BaseException:  # noqa: BLE001 - told to the parent, whatever it is
             said.write_text(traceback.format_exc()[-500:])
         finally:
             os._exit(0)
-    os.close(ended)
     _, status = os.waitpid(pid, os.WUNTRACED)
     if not os.WIFSTOPPED(status):
-        os.close(ends)
         return [f"the point was not passed again ({said.read_text() if said.exists() else 'it ended'})"]
     try:
-        second = forked(lambda: _take_over(subject, folder, before, pid, ends, release), out)
+        second = forked(lambda: _take_over(subject, folder, before, pid, release), out)
     finally:
         os.kill(pid, signal.SIGCONT)
         os.waitpid(pid, 0)
-        os.close(ends)
     found = [f"survives: the one that was stopped: {said.read_text()}"] if said.exists() else []
     if second.failed or second.killed:
         return [*found, f"survives: the one that takes over: {second.failed or 'killed'}"]
@@ -75,16 +71,14 @@ def _play(subject: Subject, folder: Path, story: Scenario, number: int, dies: bo
     player.close()
 
 
-def _take_over(
-    subject: Subject, folder: Path, before: Any, older: int, ended: int, release: bool
-) -> list[str]:
+def _take_over(subject: Subject, folder: Path, before: Any, older: int, release: bool) -> list[str]:
     _be_impatient()
     found: list[str] = []
     stand = _started(subject, folder, found)
     if stand is not None:
         found += _meanwhile(stand, release)
     os.kill(older, signal.SIGCONT)
-    os.read(ended, 1)  # until the older one has come to its end
+    _await_end(older)
     if stand is None:
         stand = start(subject, folder, Points())
     stand.cluster.read()
@@ -95,6 +89,15 @@ def _take_over(
     stand.stop()
     again = start(subject, folder, Points())
     return found + [f"after the next start, {text}" for text in rules.check(again)]
+
+
+def _await_end(pid: int) -> None:
+    """Until a process has ended and let go of all its locks: a pipe of it would close before its last lock."""
+    handle = os.pidfd_open(pid)
+    try:
+        select.select([handle], [], [])
+    finally:
+        os.close(handle)
 
 
 def _started(subject: Subject, folder: Path, found: list[str]) -> Stand | None:
