@@ -3,27 +3,43 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import structlog
 
 from dracore.config import Loaded, changes
 from dracore.errors import DracoreError
 from dracore.observe.logs import configure_logs
-
-if TYPE_CHECKING:
-    from dracore.node.plugin import NodePlugin
+from dracore.plugins import Plugins
 
 _log = structlog.get_logger(__name__)
 
 
+class Running(Protocol):
+    """What runs with a configuration and can change some of it (:class:`dracore.node.plugin.NodePlugin`)."""
+
+    loaded: Loaded
+    """What is in effect."""
+
+    @property
+    def plugins(self) -> Plugins:
+        """The plugins with the settings that are in effect."""
+        ...
+
+    def use_filter(self, text: str | None) -> None:
+        """:raises SelectorError: it does not compile."""
+        ...
+
+    def use_settings(self, settings: dict[str, Any]) -> None: ...
+
+
 class Reload:
-    """Applies new configurations to a :class:`NodePlugin`. Prepared claims are not touched.
+    """Applies new configurations to `node`. Prepared claims are not touched.
 
     `problems` holds, for status, what of the last one did not take effect.
     """
 
-    def __init__(self, node: NodePlugin) -> None:
+    def __init__(self, node: Running) -> None:
         self._node = node
         self.problems: list[str] = []
 

@@ -4,7 +4,7 @@ Where to look for what:
 
 - a call of the kubelet: ``engine``, ``calls``, ``attempt`` with its parts ``resolve`` (devices, parameters),
   ``hookrun`` (the plugins), ``tenure`` (the record, waits), and ``release``
-- what changes a node: ``effects``; what plugins are given: ``context``
+- what changes a node: ``effects``; what plugins are given: ``context`` over ``scope``
 - the journal: ``journal`` over ``storage``, ``schema`` and ``wal``; ``restore`` and ``salvage`` when it is
   gone or damaged; its rows: ``transaction``, ``records``, ``holdings``, ``health``, ``snapshot``
 - after a crash: ``recovery``, ``reconciler``; several processes: ``locks``, ``instances``

@@ -7,15 +7,12 @@ needs a single commit. From its first commit to its end the attempt holds the cl
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from dracore.cdi import Part
 from dracore.model.answer import Call, PreparedResult
 from dracore.model.claim import Claim
-from dracore.model.device import JSON
-from dracore.model.effect import Effect
 from dracore.prepare import holdings, records
 from dracore.prepare.effects import Effects
 from dracore.prepare.hookrun import HookRun, Work
@@ -24,6 +21,7 @@ from dracore.prepare.locks import Lock
 from dracore.prepare.records import DeviceRecord, Record
 from dracore.prepare.release import release
 from dracore.prepare.resolve import find_devices, resolve
+from dracore.prepare.scope import Scope
 from dracore.prepare.tenure import Tenure
 from dracore.prepare.transaction import Tx
 
@@ -47,18 +45,11 @@ class Attempt:
         self.kit = kit
         self.effects = effects
         self.claim = claim
-        self.facts: dict[str, Mapping[str, JSON]] = {}
-        """What ``dra_prepare_claim`` of each plugin said."""
+        self.uid = claim.ref.uid
         self._call = call
         self._before = record
         self.tenure = Tenure(kit, claim, lock, call, record)
-        self._repeated: set[str] = set()
-        self._made_dir = False
-
-    @property
-    def name(self) -> str:
-        """The claim's uid."""
-        return self.claim.ref.uid
+        self._scope = Scope(kit, effects, claim, call, self.tenure)
 
     def run(self) -> tuple[PreparedResult, ...]:
         """Runs the hooks, commits, writes the CDI files; answers what the kubelet is told.
@@ -87,8 +78,8 @@ class Attempt:
         ]
         # Read first, so that hooks never see a claim that must be refused; what counts is the same check in
         # the transaction that writes the record.
-        self.kit.journal.read(lambda tx: records.guard(tx, self.name, devices))
-        hooks = HookRun(self, found, resolved)
+        self.kit.journal.read(lambda tx: records.guard(tx, self.uid, devices))
+        hooks = HookRun(self._scope, found, resolved)
         hooks.validate()
         if self._before is not None:
             self.tenure.begin()
@@ -97,35 +88,17 @@ class Attempt:
             self._release_unrepeated()
         return self._finish(work)
 
-    # --- what contexts ask for ----------------------------------------------------------------------
-
-    def time_left(self) -> float:
-        return self._call.time_left()
-
-    def make_claim_dir(self) -> Path:
-        self.tenure.check_open()
-        path = self.kit.claim_dir(self.name)
-        if not self._made_dir:
-            path.mkdir(parents=True, exist_ok=True)
-            self._made_dir = True
-        return path
-
-    def hold(self, effect: Effect) -> JSON:
-        outcome = self.effects.hold(effect, self.tenure, self._call.time_left)
-        self._repeated.add(effect.key)
-        return outcome
-
     # --- the end ------------------------------------------------------------------------------------
 
     def _release_unrepeated(self) -> None:
         """What earlier attempts held and this one did not ask for."""
-        keys = self.kit.journal.read(lambda tx: holdings.keys_of(tx, self.name))
-        rest = [key for key in keys if key not in self._repeated]
+        keys = self.kit.journal.read(lambda tx: holdings.keys_of(tx, self.uid))
+        rest = [key for key in keys if key not in self._scope.held]
         if rest:
-            self.effects.release(self.name, self._call.time_left, keys=rest)
+            self.effects.release(self.uid, self._call.time_left, keys=rest)
 
     def _finish(self, work: Sequence[Work]) -> tuple[PreparedResult, ...]:
-        uid, results = self.name, self.claim.results
+        uid, results = self.uid, self.claim.results
         specs = self.kit.cdi.render(
             uid,
             [Part(result, w.edits, w.common) for result, w in zip(results, work, strict=True)],
@@ -148,7 +121,7 @@ class Attempt:
             replace(device, facts=p.facts, status=p.status, metadata=p.metadata)
             for device, p in zip(self.tenure.devices, (w.prepared for w in work), strict=True)
         ]
-        self.tenure.finish(answer, devices, specs, self._repeated)
+        self.tenure.finish(answer, devices, specs, self._scope.held)
         # After the commit: a file that is missing is written again from the journal at the next start or
         # prepare; a file without a record would be nobody's.
         self.kit.cdi.write(specs)
@@ -156,13 +129,13 @@ class Attempt:
 
     def _roll_back(self, error: Exception) -> None:
         """What the claim holds is released in reverse before the error returns."""
-        uid = self.name
+        uid = self.uid
         try:
             # Asked of the journal, not of what this attempt believes: a commit may have failed after it was
             # durable. A claim that waited and was refused before anything changed goes on waiting.
             record = self.kit.journal.read(lambda tx: records.get(tx, uid))
             if record is None:
-                if self._made_dir:
+                if self._scope.made_dir:
                     self.kit.remove_claim_dir(uid)
             elif self.tenure.runs:
                 self._keep(error)
@@ -182,10 +155,10 @@ class Attempt:
         """Containers may run on what the claim holds, so it stays held."""
 
         def keep(tx: Tx) -> None:
-            records.suspend(tx, self.name, self.kit.boot_id, self.tenure.repair, error=str(error))
-            tx.note(self.name, "error", f"repair: {error}")
+            records.suspend(tx, self.uid, self.kit.boot_id, self.tenure.repair, error=str(error))
+            tx.note(self.uid, "error", f"repair: {error}")
 
-        self.kit.journal.write(f"claim.kept {self.name}", keep)
+        self.kit.journal.write(f"claim.kept {self.uid}", keep)
 
     def _undo_time(self) -> float:
         """Undoing is worth more time than the caller has: the claim must not stay half prepared."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dracore.errors import PluginError
 from dracore.model.context import HeldEffect, Simulation
@@ -12,9 +12,7 @@ from dracore.model.device import JSON
 from dracore.model.effect import Effect
 from dracore.prepare.effects import Effects, PluginHolder
 from dracore.prepare.kit import Kit
-
-if TYPE_CHECKING:
-    from dracore.prepare.attempt import Attempt
+from dracore.prepare.scope import Scope
 
 NODE_HOOK_TIME = 45.0
 """Seconds that an effect of a node hook is told to have left; nobody waits for it."""
@@ -74,12 +72,12 @@ class AttemptContext(_Context):
     :param admin: the hook works for a result with admin access, which holds nothing.
     """
 
-    def __init__(self, attempt: Attempt, plugin: str, *, readonly: str = "", admin: bool = False) -> None:
-        super().__init__(attempt.kit, attempt.effects, plugin)
-        self._attempt = attempt
+    def __init__(self, scope: Scope, plugin: str, *, readonly: str = "", admin: bool = False) -> None:
+        super().__init__(scope.kit, scope.effects, plugin)
+        self._scope = scope
         self._readonly = readonly
         self._admin = admin
-        self.claim = attempt.claim
+        self.claim = scope.claim
 
     @property
     def log(self) -> Any:
@@ -87,7 +85,7 @@ class AttemptContext(_Context):
 
     @property
     def claim_dir(self) -> Path:
-        return self._attempt.make_claim_dir()
+        return self._scope.claim_dir()
 
     def hold(self, effect: Effect) -> JSON:
         if self._readonly:
@@ -96,10 +94,7 @@ class AttemptContext(_Context):
                 where=f"plugin {self.plugin}",
                 fix="hold effects in dra_prepare_claim, dra_prepare or dra_share",
             )
-        self._attempt.tenure.check_open()
-        if self._admin:
-            return self._effects.look(effect)
-        return self._attempt.hold(effect)
+        return self._scope.look(effect) if self._admin else self._scope.hold(effect)
 
     def release(self, effect: Effect) -> None:
         raise PluginError(
@@ -111,10 +106,10 @@ class AttemptContext(_Context):
     def wait(self, predicate: Callable[[], Any], what: str) -> Any:
         if self._readonly:
             raise PluginError(f"{self._readonly} must not wait", where=f"plugin {self.plugin}")
-        return self._attempt.tenure.wait(predicate, what)
+        return self._scope.wait(predicate, what)
 
     def facts(self, plugin: str | None = None) -> Mapping[str, JSON]:
-        return self._attempt.facts.get(plugin or self.plugin, {})
+        return self._scope.facts.get(plugin or self.plugin, {})
 
     def time_left(self) -> float:
-        return self._attempt.time_left()
+        return self._scope.time_left()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dracore.errors import PluginError
 from dracore.model.context import PreparedDevice
@@ -13,10 +13,8 @@ from dracore.model.edits import ContainerEdits
 from dracore.model.prepared import Prepared
 from dracore.prepare.context import AttemptContext
 from dracore.prepare.ports import Resolved
+from dracore.prepare.scope import Scope
 from dracore.prepare.transaction import encode
-
-if TYPE_CHECKING:
-    from dracore.prepare.attempt import Attempt
 
 
 @dataclass
@@ -37,10 +35,10 @@ class HookRun:
     :param found: the device of each result, with the plugin that contributed it.
     """
 
-    def __init__(self, attempt: Attempt, found: Sequence[tuple[Device, str]], resolved: Resolved) -> None:
-        self._attempt = attempt
-        self._kit = attempt.kit
-        self._claim = attempt.claim
+    def __init__(self, scope: Scope, found: Sequence[tuple[Device, str]], resolved: Resolved) -> None:
+        self._scope = scope
+        self._kit = scope.kit
+        self._claim = scope.claim
         self._found = found
         self._resolved = resolved
 
@@ -52,9 +50,9 @@ class HookRun:
         }
         concerned = {plugin for _, plugin in self._found} | {group.plugin for group in self._resolved.groups}
         for plugin in self._ordered(concerned):
-            ctx = AttemptContext(self._attempt, plugin, readonly="dra_validate")
+            ctx = AttemptContext(self._scope, plugin, readonly="dra_validate")
             self._kit.hooks.call(plugin, "dra_validate", ctx=ctx, configs=configs)
-        self._attempt.tenure.check_open()
+        self._scope.check_open()
 
     def _ordered(self, plugins: set[str]) -> list[str]:
         return [plugin for plugin in self._kit.hooks.plugins(self._kit.driver) if plugin in plugins]
@@ -73,16 +71,16 @@ class HookRun:
                 if owner == plugin and not result.admin_access
             ]
             if devices:
-                ctx = AttemptContext(self._attempt, plugin)
+                ctx = AttemptContext(self._scope, plugin)
                 answer = self._call(plugin, "dra_prepare_claim", ctx=ctx, devices=devices)
                 if answer is not None:
                     wide[plugin] = answer
-                    self._attempt.facts[plugin] = answer.facts
+                    self._scope.facts[plugin] = answer.facts
         work = []
         for (device, plugin), result, config in zip(
             self._found, results, self._resolved.configs, strict=True
         ):
-            ctx = AttemptContext(self._attempt, plugin, admin=result.admin_access)
+            ctx = AttemptContext(self._scope, plugin, admin=result.admin_access)
             prepared = self._call(plugin, "dra_prepare", ctx=ctx, device=device, result=result, config=config)
             if prepared is None:
                 raise PluginError(
@@ -112,7 +110,7 @@ class HookRun:
             answer = self._call(
                 group.plugin,
                 "dra_share",
-                ctx=AttemptContext(self._attempt, group.plugin),
+                ctx=AttemptContext(self._scope, group.plugin),
                 strategy=group.strategy,
                 params=group.params,
                 devices=devices,
@@ -130,7 +128,7 @@ class HookRun:
 
     def _call(self, plugin: str, hook: str, **arguments: Any) -> Prepared | None:
         answer: Prepared | None = self._kit.hooks.call(plugin, hook, **arguments)
-        self._attempt.tenure.check_open()
+        self._scope.check_open()
         fault = "" if answer is None else _fault(answer)
         if fault:
             raise PluginError(fault, where=f"plugin {plugin}, hook {hook}")

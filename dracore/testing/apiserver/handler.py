@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dracore.testing.apiserver import discovery, events, resources, routes, status
 from dracore.testing.apiserver.decode import decode, parse_body
@@ -21,11 +21,9 @@ from dracore.testing.apiserver.resources import Resource
 from dracore.testing.apiserver.routes import Query, Target
 from dracore.testing.apiserver.selectors import Selection
 from dracore.testing.apiserver.selectors import select as compile_selection
+from dracore.testing.apiserver.served import Served
 from dracore.testing.apiserver.status import StatusError
 from dracore.testing.apiserver.watching import Watch
-
-if TYPE_CHECKING:
-    from dracore.testing.apiserver.server import EmbeddedAPI
 
 Object = dict[str, Any]
 _MAX_BODY = 3 * 1024 * 1024
@@ -36,12 +34,12 @@ class _Cut(Exception):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Serves one connection; ``server`` is the :class:`EmbeddedAPI`."""
+    """Serves one connection; ``server`` is what it is served from."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     wbufsize = -1  # headers and body leave in one packet
-    server: EmbeddedAPI  # type: ignore[assignment]
+    server: Served  # type: ignore[assignment]
 
     def log_message(self, format: str, *args: object) -> None:
         """Silent: the request log replaces it."""

@@ -11,21 +11,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dracore.testing.apiserver import gates as gating
 from dracore.testing.apiserver import resources as kinds
 from dracore.testing.apiserver.decode import decode
-from dracore.testing.apiserver.faults import Fault, Faults, RequestLog
+from dracore.testing.apiserver.faults import Fault
 from dracore.testing.apiserver.handler import Handler
-from dracore.testing.apiserver.registry import DEFAULT_NAMESPACES, Registry, Write
+from dracore.testing.apiserver.registry import DEFAULT_NAMESPACES, Write
 from dracore.testing.apiserver.resources import Resource
 from dracore.testing.apiserver.selectors import Selection, select
-from dracore.testing.apiserver.store import Store
-from dracore.testing.apiserver.strategy import Strategy
+from dracore.testing.apiserver.served import Served
 
 Object = dict[str, Any]
 
 
-class EmbeddedAPI:
+class EmbeddedAPI(Served):
     """A small Kubernetes API server on loopback HTTP, for tests and the demo.
 
     It serves ``resource.k8s.io/v1``, pods, nodes, namespaces, leases and events as kube-apiserver ``version``
@@ -47,23 +45,12 @@ class EmbeddedAPI:
         bookmark_interval: float = 60.0,
         history: int = 5000,
     ) -> None:
-        self.gates = gating.gates(version, feature_gates)
-        self.resources = kinds.served(self.gates.version)
-        if "DRADeviceTaintRules" not in self.gates:
-            self.resources = tuple(r for r in self.resources if r.plural != "devicetaintrules")
-        self.store = Store(history)
-        self.registry = Registry(self.store, Strategy(self.gates, self._namespace_labels))
-        self.faults = Faults()
-        self.log = RequestLog()
-        self.bookmark_interval = bookmark_interval
+        super().__init__(version, feature_gates, bookmark_interval, history)
         self._port = port
         self._listener: socket.socket | None = None
-        self._stopping = threading.Event()
         self._guard = threading.Lock()
         self._connections: dict[socket.socket, threading.Thread] = {}
         self._acceptor: threading.Thread | None = None
-        self._watch_round = 0
-        self._bookmark_round = 0
         for name in DEFAULT_NAMESPACES:
             self.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
 
@@ -161,44 +148,11 @@ class EmbeddedAPI:
         target.write_text(self.kubeconfig(), encoding="utf-8")
         return target
 
-    # --- what the handler asks ------------------------------------------------------------------------
-
-    def watch_round(self) -> int:
-        return self._watch_round
-
-    def bookmark_round(self) -> int:
-        return self._bookmark_round
-
-    def pause(self, seconds: float) -> None:
-        self._stopping.wait(seconds)
-
-    def hang(self, fault: Fault) -> None:
-        """Blocks a request until its fault is removed or the server stops."""
-        while self.faults.active(fault) and not self._stopping.wait(0.05):
-            pass
-
-    def _namespace_labels(self, name: str) -> Object:
-        found = self.store.get("namespaces", ("", name))
-        labels: Object = (found or {}).get("metadata", {}).get("labels") or {}
-        return labels
-
     # --- switches for tests ---------------------------------------------------------------------------
 
     def fault(self, **what: Any) -> Fault:
         """Adds a :class:`Fault` (same keywords) and returns it, for ``faults.remove``."""
         return self.faults.add(Fault(**what))
-
-    def cut_watches(self) -> None:
-        """Ends every running watch by closing its connection."""
-        with self.store.changed:
-            self._watch_round += 1
-            self.store.changed.notify_all()
-
-    def bookmark(self) -> None:
-        """Sends a bookmark now to every watch that allows them."""
-        with self.store.changed:
-            self._bookmark_round += 1
-            self.store.changed.notify_all()
 
     def compact(self) -> int:
         """Forgets history: older versions get 410 from now on."""
