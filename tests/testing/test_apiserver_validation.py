@@ -231,6 +231,35 @@ def test_claim_defaults_and_references(embedded_api: EmbeddedAPI, objects: Any) 
     ]
 
 
+def test_tolerations_have_no_limit(embedded_api: EmbeddedAPI, objects: Any) -> None:
+    """Kubernetes 1.37 names one of 16 (``DeviceTolerationsMaxLength``) and checks it nowhere: neither
+    ``validateExactDeviceRequest`` nor the generated ``Validate_ExactDeviceRequest`` counts them."""
+    many = [{"key": f"k{i}", "operator": "Exists"} for i in range(17)]
+    made = objects.claim(allocated=False)
+    made["spec"]["devices"]["requests"][0]["exactly"]["tolerations"] = many
+    stored = embedded_api.create(made)
+    assert len(stored["spec"]["devices"]["requests"][0]["exactly"]["tolerations"]) == 17
+    (result,) = objects.claim()["status"]["allocation"]["devices"]["results"]
+    allocation = {"devices": {"results": [{**result, "tolerations": many}]}}
+    allocated = embedded_api.update_status({**stored, "status": {"allocation": allocation}})
+    (kept,) = allocated["status"]["allocation"]["devices"]["results"]
+    assert len(kept["tolerations"]) == 17
+
+
+def test_each_toleration_is_checked(embedded_api: EmbeddedAPI, objects: Any) -> None:
+    made = objects.claim(allocated=False)
+    wrong = [{"key": "k", "operator": "Exists"}, {"key": "k", "operator": "Exists", "value": "v"}]
+    made["spec"]["devices"]["requests"][0]["exactly"]["tolerations"] = wrong
+    (fault,) = refusal(embedded_api, made)
+    assert fault.startswith("spec.devices.requests[0].exactly.tolerations[1].value: ")
+    made["spec"]["devices"]["requests"][0]["exactly"]["tolerations"] = []
+    stored = embedded_api.create(made)
+    (result,) = objects.claim()["status"]["allocation"]["devices"]["results"]
+    allocation = {"devices": {"results": [{**result, "tolerations": wrong}]}}
+    with pytest.raises(StatusError, match=r"status\.allocation\.devices\.results\[0\]\.tolerations\[1\]"):
+        embedded_api.update_status({**stored, "status": {"allocation": allocation}})
+
+
 def test_allocation_is_immutable_and_reservations_need_it(embedded_api: EmbeddedAPI, objects: Any) -> None:
     stored = embedded_api.create(objects.claim(pods=("uid-1",)))
     moved = {**stored, "status": {"allocation": {"devices": {"results": []}}}}

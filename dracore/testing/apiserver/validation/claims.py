@@ -109,7 +109,14 @@ def _exact(item: Any, path: str) -> list[FieldError]:
         errors.append(invalid(f"{path}.count", count, "must be greater than zero"))
     elif mode not in ("All", "ExactCount"):
         errors.append(not_supported(f"{path}.allocationMode", mode, ("All", "ExactCount")))
-    return errors + formats.bounded_list(item.get("tolerations"), 16, f"{path}.tolerations", toleration)
+    return errors + _tolerations(item, path)
+
+
+def _tolerations(item: Object, path: str) -> list[FieldError]:
+    """Any number of them: Kubernetes 1.37 has a ``DeviceTolerationsMaxLength`` of 16 that nothing checks
+    (``validateExactDeviceRequest`` in pkg/apis/resource/validation, the generated validations of
+    ``resource/v1``)."""
+    return formats.bounded_list(item.get("tolerations"), None, f"{path}.tolerations", toleration)
 
 
 def selector(item: Object, path: str) -> list[FieldError]:
@@ -263,6 +270,7 @@ def _allocation(allocation: Object, path: str, names: set[str]) -> list[FieldErr
         errors += devices.binding(result, where)
         if result.get("shareID") is not None:
             errors += formats.uid(result["shareID"], f"{where}.shareID")
+        errors += _tolerations(result, where)
     for i, item in enumerate(content.get("config") or ()):
         where = f"{at}.config[{i}]"
         errors += formats.one_of(item.get("source"), ("FromClaim", "FromClass"), f"{where}.source")

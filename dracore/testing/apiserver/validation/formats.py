@@ -221,10 +221,10 @@ def interface_address(value: Any, path: str) -> list[FieldError]:
     return [] if canonical == value else [invalid(path, value, f'must be in canonical form ("{canonical}")')]
 
 
-def bounded_list(items: Any, limit: int, path: str, check: Check) -> list[FieldError]:
+def bounded_list(items: Any, limit: int | None, path: str, check: Check) -> list[FieldError]:
     """At most ``limit`` items, each checked; one too many hides the rest, as in the API server."""
     items = items or []
-    if len(items) > limit:
+    if limit is not None and len(items) > limit:
         return [too_many(path, len(items), limit)]
     return [error for i, item in enumerate(items) for error in check(item, f"{path}[{i}]")]
 
