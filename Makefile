@@ -31,7 +31,7 @@ demo: $(STAMP) ## devices, claims, a killed plugin and nothing lost, on this mac
 	@$(BIN)/dracore demo --node dgx-h100
 
 test: $(STAMP) ## unit and embedded tests
-	@$(BIN)/pytest -n 2 tests --ignore tests/cluster
+	@$(BIN)/pytest -n 3 --dist worksteal tests --ignore tests/cluster
 
 prove: $(STAMP) ## the crash matrix, power cuts, random walk and soak, whole (about 10 minutes on 2 cores)
 	@$(BIN)/python -m dracore.testing.crash --jobs 2 --thin --seed "$(SEED)" 2>/dev/null

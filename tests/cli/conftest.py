@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from dracore.cli import main
+
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 ROOT = Path(__file__).parents[2]
 
@@ -33,6 +35,22 @@ def dracore(folder: Path) -> Run:
             cwd=cwd or folder,
             env={**os.environ, **(env or {})},
         )
+
+    return run  # type: ignore[return-value]
+
+
+@pytest.fixture
+def in_process(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """As `dracore`, without a process of its own: for many runs of what cannot tell the difference."""
+
+    def run(*arguments: str, env: dict[str, str] | None = None) -> object:
+        for name, value in (env or {}).items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr(sys, "argv", ["dracore", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return subprocess.CompletedProcess(arguments, int(ended.value.code or 0), *capsys.readouterr())
 
     return run  # type: ignore[return-value]
 

@@ -27,14 +27,14 @@ def test_every_example_is_here(examples: list[Path]) -> None:
 
 
 @pytest.mark.parametrize("name", NODES)
-def test_an_example(dracore: Any, examples: list[Path], name: str, folder: Path) -> None:
+def test_an_example(in_process: Any, examples: list[Path], name: str, folder: Path) -> None:
     file = next(path for path in examples if path.stem == name)
     # No root, no variable of the environment, no existing folder: an empty one is all there is.
     env = {"NODE_NAME": "", "KUBECONFIG": "", "HOME": str(folder)}
-    done = dracore("config", "check", str(file), env=env)
+    done = in_process("config", "check", str(file), env=env)
     assert (done.returncode, done.stderr) == (0, "")
     assert f"ok; node {name}, simulated as {name} offers gpu.nvidia.com (nvidia_gpu)" in done.stdout
-    done = dracore("slices", "--config", str(file), "-o", "json", env=env)
+    done = in_process("slices", "--config", str(file), "-o", "json", env=env)
     assert done.returncode == 0, done.stderr
     content = json.loads(done.stdout)
     assert (content["apiVersion"], content["kind"]) == ("v1", "List")
@@ -61,11 +61,11 @@ def test_an_api_server_takes_the_slices(dracore: Any, examples: list[Path], embe
     assert len(stored["spec"]["devices"]) == 8
 
 
-def test_yaml_and_table_say_the_same(dracore: Any, examples: list[Path]) -> None:
+def test_yaml_and_table_say_the_same(in_process: Any, examples: list[Path]) -> None:
     file = next(path for path in examples if path.stem == "dgx-h100")
-    as_json = json.loads(dracore("slices", "--config", str(file), "-o", "json").stdout)
-    assert yaml.safe_load(dracore("slices", "--config", str(file), "-o", "yaml").stdout) == as_json
-    lines = dracore("slices", "--config", str(file)).stdout.splitlines()
+    as_json = json.loads(in_process("slices", "--config", str(file), "-o", "json").stdout)
+    assert yaml.safe_load(in_process("slices", "--config", str(file), "-o", "yaml").stdout) == as_json
+    lines = in_process("slices", "--config", str(file)).stdout.splitlines()
     assert lines[0].split() == ["DRIVER", "POOL", "DEVICE", "CAPACITY", "TAINTS", "ATTRIBUTES"]
     assert [line.split()[2] for line in lines[1:]] == [f"gpu-{i}" for i in range(8)]
 

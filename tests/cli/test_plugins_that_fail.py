@@ -68,12 +68,10 @@ def test_a_plugin_that_cannot_be_loaded(
     dracore: Any, install: Install, folder: Path, code: str, expected: str
 ) -> None:
     env = install("toys", code)
-    for command in (
-        ("config", "check"),
-        ("slices", "--config"),
-        ("manifests", "--config"),
-        ("run", "--config"),
-    ):
+    commands = [("config", "check"), ("run", "--config")]
+    if code == "def (":  # all of them load plugins in one way
+        commands += [("slices", "--config"), ("manifests", "--config")]
+    for command in commands:
         done = dracore(*command, "node.yaml", env=env)
         assert (done.returncode, done.stdout) == (1, ""), command
         assert done.stderr.startswith("dracore: node.yaml:2: plugins.toys: "), done.stderr

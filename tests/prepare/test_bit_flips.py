@@ -14,7 +14,7 @@ from dracore.model.edits import ContainerEdits
 from dracore.model.prepared import Prepared
 from dracore.prepare import schema
 
-FLIPS = int(os.environ.get("DRACORE_FLIPS", "120"))
+FLIPS = int(os.environ.get("DRACORE_FLIPS", "60"))
 """Of each run; the places are drawn by a seed."""
 UIDS = [f"c{i}" for i in range(5)]
 

@@ -92,7 +92,7 @@ def _take_over(subject: Subject, folder: Path, before: Any, older: int, release:
 
 
 def _await_end(pid: int) -> None:
-    """Until a process has ended and let go of all its locks: a pipe of it would close before its last lock."""
+    """Until a process has ended and all its locks are free: a pipe of it closes before its last lock."""
     handle = os.pidfd_open(pid)
     try:
         select.select([handle], [], [])

@@ -57,6 +57,8 @@ class PluginWatcher:
         self._busy: dict[str, threading.Thread] = {}
         self._retries: dict[tuple[str, Stamp], _Retry] = {}
         self._failures: list[str] = []
+        self._dialled: set[Any] = set()
+        """Of threads that wait for a socket to answer: a stop ends them."""
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="plugin watcher", daemon=True)
 
@@ -69,7 +71,9 @@ class PluginWatcher:
         self._stopped.set()
         self._thread.join(5)
         with self._lock:
-            busy = list(self._busy.values())
+            busy, dialled = list(self._busy.values()), list(self._dialled)
+        for future in dialled:
+            self._give_up(future)
         for thread in busy:
             thread.join(DIAL_SECONDS + GET_INFO_SECONDS + NOTIFY_SECONDS)
 
@@ -138,12 +142,16 @@ class PluginWatcher:
     def _handshake(self, path: str, stamp: Stamp) -> Registered:
         """GetInfo, validate, register, notify: in this order; raises KubeletError."""
         channel = grpc.insecure_channel(f"unix:{path}", options=OPTIONS)
+        dialled = grpc.channel_ready_future(channel)
         try:
-            dialled = grpc.channel_ready_future(channel)
+            with self._lock:
+                self._dialled.add(dialled)
             try:
+                if self._stopped.is_set():
+                    self._give_up(dialled)
                 dialled.result(timeout=DIAL_SECONDS)
-            except grpc.FutureTimeoutError:
-                dialled.cancel()
+            except (grpc.FutureTimeoutError, grpc.FutureCancelledError):
+                self._give_up(dialled)
                 raise KubeletError(f"RegisterPlugin error -- dial failed at socket {path}") from None
             try:
                 info = self._info(channel)
@@ -182,7 +190,14 @@ class PluginWatcher:
                 ) from None
             return Registered(stamp, info.name, endpoint)
         finally:
+            with self._lock:
+                self._dialled.discard(dialled)
             close_channel(channel)
+
+    def _give_up(self, dialled: Any) -> None:
+        with self._lock:
+            if not dialled.cancelled():  # grpc fails at a second time
+                dialled.cancel()
 
     def _info(self, channel: grpc.Channel) -> Any:
         call = channel.unary_unary(
