@@ -136,14 +136,26 @@ class DriverEndpoint:
     def _watch(self) -> None:
         while not self._stop.wait(LOOK_SECONDS):
             try:
-                if self._reg.missing():
-                    self.registration.lost()  # first: the kubelet registers anew as soon as it is back
-                for server in (self._dra, self._reg):
-                    # Not between drain() and stop(): the registration socket is meant to be gone.
-                    if not self._stop.is_set() and server.repair():
-                        _log.warning("somebody removed our socket; made again", path=str(server.path))
+                self._look()
                 self.problem = ""
             except SocketError as error:
-                if str(error) != self.problem:
-                    self.problem = str(error)
-                    _log.error("the socket cannot be made again", driver=self.driver, error=self.problem)
+                self._cannot(str(error))
+            except BaseException as error:  # noqa: BLE001
+                # Whatever it was (the file system, gRPC, who is told of the registration): without this
+                # thread nobody would see a removed socket any more.
+                self._cannot(f"the sockets cannot be looked after: {type(error).__name__}: {error}", error)
+
+    def _look(self) -> None:
+        if self._reg.missing():
+            self.registration.lost()  # first: the kubelet registers anew as soon as it is back
+        for server in (self._dra, self._reg):
+            # Not between drain() and stop(): the registration socket is meant to be gone.
+            if not self._stop.is_set() and server.repair():
+                _log.warning("somebody removed our socket; made again", path=str(server.path))
+
+    def _cannot(self, text: str, defect: BaseException | None = None) -> None:
+        if text != self.problem:
+            self.problem = text
+            _log.error(
+                "the sockets are not as they should be", driver=self.driver, error=text, exc_info=defect
+            )

@@ -71,8 +71,7 @@ class RegistrationService:
             if not self._state.registered:
                 return
             self._state = state = RegistrationState()
-        if self._on_status is not None:
-            self._on_status(state)
+        self._tell(state)
 
     def _notify(self, request: Any, context: Any) -> Any:
         state = RegistrationState(
@@ -89,9 +88,16 @@ class RegistrationService:
                 error=state.error,
                 fix="no pod that needs this driver starts here until it is accepted",
             )
-        if self._on_status is not None:
-            self._on_status(state)
+        self._tell(state)
         if not state.registered:
             # As the Go helper does: the kubelet sees that its refusal was noticed.
             context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"registration of {self._driver} failed")
         return registration_pb2.RegistrationStatusResponse()
+
+    def _tell(self, state: RegistrationState) -> None:
+        try:
+            if self._on_status is not None:
+                self._on_status(state)
+        except Exception:  # noqa: BLE001
+            # The kubelet would take it for a registration that failed.
+            _log.exception("who is to be told of the registration failed", driver=self._driver)

@@ -47,6 +47,46 @@ def test_a_socket_that_somebody_deletes_comes_back(serve: Serve, monkeypatch: py
     assert served.endpoint.check() == []
 
 
+@pytest.mark.parametrize(
+    "failure",
+    [OSError(5, "Input/output error"), RuntimeError("can't start new thread"), SystemExit(1)],
+    ids=lambda failure: type(failure).__name__,
+)
+def test_whatever_fails_the_sockets_are_looked_after(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, failure: BaseException
+) -> None:
+    monkeypatch.setattr(endpoint_module, "LOOK_SECONDS", 0.02)
+    served = serve()
+
+    def fail() -> bool:
+        raise failure
+
+    with monkeypatch.context() as broken:
+        broken.setattr(served.endpoint._dra, "repair", fail)
+        until(lambda: served.endpoint.problem)
+        assert type(failure).__name__ in served.endpoint.problem
+    until(lambda: not served.endpoint.problem)
+    served.endpoint.paths.dra.unlink()
+    until(served.endpoint.paths.dra.exists)
+    assert served.endpoint.check() == []
+
+
+def test_who_is_told_of_the_registration_may_fail(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoint_module, "LOOK_SECONDS", 0.02)
+    served = serve()
+
+    def fail(state: RegistrationState) -> None:
+        raise RuntimeError(f"no room for {state}")
+
+    monkeypatch.setattr(served.endpoint.registration, "_on_status", fail)
+    served.notify(True)
+    assert served.endpoint.registration.state.registered
+    served.endpoint.paths.registration.unlink()
+    until(served.endpoint.paths.registration.exists)
+    assert served.endpoint.registration.state == RegistrationState()
+    assert served.endpoint.problem == ""
+
+
 def test_folders_that_somebody_deletes_are_served_again(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
