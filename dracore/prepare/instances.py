@@ -86,6 +86,9 @@ class Instances:
         self._youngest_since: float | None = None
         self._was_publisher = False
         self._mutex = threading.RLock()
+        self._marking = threading.Lock()
+        self._unmarked: bool | None = None
+        """What the kubelet has said and the journal does not know yet."""
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -132,13 +135,23 @@ class Instances:
                 self._file = -1
 
     def mark_registered(self, registered: bool = True) -> None:
-        """The kubelet has said ``plugin_registered`` to this instance (or has lost it again)."""
+        """The kubelet has said ``plugin_registered`` to this instance (or has lost it again).
+
+        :raises JournalError: it could not be written down; it is tried again every second.
+        """
+        with self._marking:
+            self._unmarked = registered
+            self._mark()
+
+    def _mark(self) -> None:
+        if self._unmarked is None:
+            return
+        mark = (int(self._unmarked), self.id)
         self._journal.write(
             f"instance.registered {self.id}",
-            lambda tx: tx.execute(
-                "UPDATE instances SET registered = ? WHERE id = ?", (int(registered), self.id)
-            ),
+            lambda tx: tx.execute("UPDATE instances SET registered = ? WHERE id = ?", mark),
         )
+        self._unmarked = None
         self._wake.set()
 
     # --- asking -------------------------------------------------------------------------------------
@@ -189,6 +202,8 @@ class Instances:
                 with self._mutex:
                     self._keep_locks()
                     self._step()
+                with self._marking:
+                    self._mark()
                 said = ""
             except Exception as error:  # noqa: BLE001
                 # A journal that cannot be read now: whoever asks is_publisher() hears of it.

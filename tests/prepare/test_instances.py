@@ -3,6 +3,7 @@
 import os
 import queue
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -11,8 +12,10 @@ from pathlib import Path
 import pytest
 from prepare_harness import Reports
 
-from dracore.errors import JournalError
+from dracore.errors import JournalBusy, JournalError
 from dracore.prepare import Instances, Journal, instances
+from dracore.prepare import journal as journal_module
+from dracore.testing.waiting import until
 
 HERE = Path(__file__).parent
 
@@ -159,6 +162,24 @@ def test_the_dead_are_forgotten_and_the_order_of_starts_is_not_the_clocks(tmp_pa
     assert third.is_publisher()
     third.stop()
     assert not third.is_publisher()
+    journal.close()
+
+
+def test_a_registration_that_could_not_be_written_down_is_later(tmp_path, monkeypatch):
+    monkeypatch.setattr(journal_module, "BUSY_TIMEOUT", 0.05)
+    monkeypatch.setattr(journal_module, "IMPATIENT", 0.02)
+    journal = Journal.open(tmp_path)
+    one = Instances(journal, tmp_path, "one", reports=Reports(), look=0.05)
+    one.start()
+    other = sqlite3.connect(journal.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(JournalBusy):
+        one.mark_registered()
+    assert not one.is_publisher()
+    other.execute("ROLLBACK")
+    other.close()
+    until(one.is_publisher, "the second try")
+    one.stop()
     journal.close()
 
 
