@@ -7,7 +7,8 @@ Where to look for what:
 - what changes a node: ``effects``; what plugins are given: ``context`` over ``scope``
 - the journal: ``journal`` over ``storage``, ``schema`` and ``wal``; ``restore`` and ``salvage`` when it is
   gone or damaged; its rows: ``transaction``, ``records``, ``holdings``, ``health``, ``snapshot``
-- after a crash: ``recovery``, ``reconciler``; several processes: ``locks``, ``instances``
+- after a crash: ``recovery``; what nobody asks for: ``reconciler`` with its looks ``unwanted`` (claims) and
+  ``drift`` (effects); several processes: ``locks``, ``instances``
 - the rest of the process: ``ports``; ``kit`` holds all of it
 """
 

@@ -287,7 +287,7 @@ def test_files_of_a_lost_journal_are_swept_when_no_pod_uses_them(world, clock):
 
 def test_the_thread_looks_at_start_on_demand_and_reverts_what_is_left(world):
 
-    from dracore.prepare.reconciler import Timings
+    from dracore.prepare.timings import Timings
 
     engine = world.engine()
     engine.recover()
@@ -334,7 +334,7 @@ def test_who_is_released_without_the_kubelet_is_told(world, engine, claim, clock
 class TestOnDemand:
     @pytest.fixture
     def running(self, world):
-        from dracore.prepare.reconciler import Timings
+        from dracore.prepare.timings import Timings
 
         engine = world.engine()
         engine.recover()
@@ -369,7 +369,7 @@ class TestOnDemand:
         import threading
 
         from dracore.errors import JournalError
-        from dracore.prepare.reconciler import Timings
+        from dracore.prepare.timings import Timings
 
         class Noted(threading.Event):
             waits = []

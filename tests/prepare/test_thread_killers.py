@@ -7,7 +7,7 @@ from prepare_harness import Call, Thing
 
 from dracore.errors import DracoreError, EffectFailed
 from dracore.prepare import Reconciler
-from dracore.prepare.reconciler import Timings
+from dracore.prepare.timings import Timings
 
 KILLERS = [SystemExit, asyncio.CancelledError, GeneratorExit]
 

@@ -227,7 +227,7 @@ MUTANTS = {
         "drill",
     ),
     "released at the first look": Mutant(
-        "dracore.prepare.reconciler",
+        "dracore.prepare.unwanted",
         "if self._monotonic() - since >= self._timings.confirm:",
         "if True:",
         "doubt",
@@ -235,7 +235,7 @@ MUTANTS = {
         "drill",
     ),
     "released while the API server does not answer": Mutant(
-        "dracore.prepare.reconciler",
+        "dracore.prepare.unwanted",
         "                doubt = error\n                break\n"
         "||                doubt = error\n                return False\n",
         '                reason = "gone"\n||                return True\n',
@@ -244,7 +244,7 @@ MUTANTS = {
         "drill",
     ),
     "released while containers run": Mutant(
-        "dracore.prepare.reconciler",
+        "dracore.prepare.unwanted",
         "        if uid in users:\n||bool(self._why_unwanted(record)) and uid not in (",
         "        if False:\n||bool(self._why_unwanted(record)) and uid != (",
         "used",
@@ -252,7 +252,7 @@ MUTANTS = {
         "drill",
     ),
     "another claim of the name is the claim": Mutant(
-        "dracore.prepare.reconciler",
+        "dracore.prepare.unwanted",
         "if claim.ref.uid != record.ref.uid:",
         "if False:",
         "doubt",
@@ -268,7 +268,7 @@ MUTANTS = {
         "drill",
     ),
     "everything is repaired": Mutant(
-        "dracore.prepare.reconciler",
+        "dracore.prepare.drift",
         "return cls is not None and cls.repairable",
         "return cls is not None",
         "drift",
@@ -276,7 +276,7 @@ MUTANTS = {
         "drill",
     ),
     "drift is not said": Mutant(
-        "dracore.prepare.reconciler",
+        "dracore.prepare.drift",
         "            if text != known.drift:\n",
         "            if False:\n",
         "drift",
