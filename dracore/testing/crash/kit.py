@@ -12,8 +12,9 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
+from dracore.testing.crash.children import Mode
 from dracore.testing.crash.double import Ground, NodeDouble
-from dracore.testing.crash.matrix import MODES, Mode, Row
+from dracore.testing.crash.matrix import MODES, Row
 from dracore.testing.crash.report import Report
 from dracore.testing.crash.scenario import Scenario
 from dracore.testing.crash.stand import Code, Subject

@@ -3,44 +3,25 @@
 from __future__ import annotations
 
 import random
-import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, get_args
 
-from dracore.testing.crash import drill, peer, power, rules, stopped
-from dracore.testing.crash.fork import Ended, emptied, forked
-from dracore.testing.crash.outside import Outside
-from dracore.testing.crash.play import Player
-from dracore.testing.crash.points import Fault, Points
+from dracore.testing.crash import children, power
+from dracore.testing.crash.children import Mode
+from dracore.testing.crash.fork import Ended, Helper, emptied, forked
+from dracore.testing.crash.peer import Peer
 from dracore.testing.crash.scenario import Restart, Scenario
-from dracore.testing.crash.stand import Subject, start
+from dracore.testing.crash.snapshots import Snapshots
+from dracore.testing.crash.stand import Subject
 from dracore.testing.crash.state import state_of
+from dracore.testing.crash.stopped import Successor
 
-Mode: TypeAlias = Literal[
-    "drill",
-    "kill",
-    "twice",
-    "peer",
-    "stop",
-    "power",
-    "ENOSPC",
-    "EIO",
-    "EROFS",
-    "timeout",
-    "defect",
-    "full",
-    "gone",
-]
-"""``drill``: probe and revert are tried around every change. ``kill``: SIGKILL at the point. ``twice``: and
-again at every point of the recovery. ``peer``: another instance that was up goes on. ``stop``: SIGSTOP;
-another instance starts and takes over, then the stopped one goes on. ``power``: the node loses power; folders
-are rebuilt from what was fsynced. The others are faults, see :data:`points.Fault`."""
 MODES: tuple[Mode, ...] = get_args(Mode)
-BETWEEN_LINES: frozenset[Mode] = frozenset({"kill", "twice", "power", "ENOSPC"})
-"""Modes that are also tried between the lines of effects: a death there, and an error there, whichever it is.
-(Who is stopped there has the key's lock, as at the points around it.)"""
+KILLED = 16
+"""Of so many points that leave something else each, at one the process is really killed; of the others, what
+it would leave is taken from one run up to the end."""
 
 
 @dataclass
@@ -66,13 +47,16 @@ class Matrix:
         self.folder = folder
         self.every = every
         self.seed = seed
-        self._out = folder / "answer.json"
-        folder.mkdir(parents=True, exist_ok=True)
+        self._run = folder / "run"  # always: files may name the folder that they lie in
+        self._out = folder / "child"
+        self._store = folder / "store"
+        self._story: Scenario
+        self._helper = Helper(self._work, folder / "helper")
 
     def points(self, story: Scenario, mode: Mode) -> list[str]:
         """What a scenario passes under a mode, as far as it is tried at its points."""
-        run = self._fresh("run")
-        dry = self._forked(lambda: _dry(self.subject, run, story, mode))
+        self._begin()
+        dry = self._alone(lambda: children.dry(self.subject, self._run, story, mode))
         return [] if dry.failed or not _fits(story, mode) else list(dry.answer[0])
 
     def row(self, story: Scenario, mode: Mode, numbers: Sequence[int] | None = None) -> Row:
@@ -83,206 +67,189 @@ class Matrix:
         row = Row(story.name, mode)
         if not _fits(story, mode):
             return row
-        if mode == "power":
-            self._power(story, row)
-            return row
-        run = self._fresh("run")
-        dry = self._forked(lambda: _dry(self.subject, run, story, mode))
-        if dry.failed:
-            row.violations.append(f"survives: {story.name} without any fault: {dry.failed}")
-            return row
-        seen, before, found = dry.answer
-        if mode == "drill":
-            row.points, row.runs, row.violations = len(seen), 1, list(dict.fromkeys(found))
-            return row
-        row.points = len(seen)
-        states: set[str] = set()
-        for number in self._chosen(story, mode, len(seen)) if numbers is None else numbers:
-            for text in self._at(story, mode, number, seen[number], before, row, states):
-                row.violations.append(f"{mode} at {number} {seen[number]}: {text}")
+        self._begin()
+        self._story = story
+        try:
+            if mode == "drill":
+                self._drill(story, row)
+            elif mode == "power":
+                self._power(story, row)
+            elif mode in ("kill", "twice"):
+                self._deaths(story, row, numbers)
+            else:
+                self._faults(story, row, numbers)
+        finally:
+            self._helper.end()
         return row
 
-    def _chosen(self, story: Scenario, mode: Mode, count: int) -> list[int]:
-        if self.every <= 1:
-            return list(range(count))
-        chance = random.Random(f"{story.name} {mode} {self.seed}")
-        return sorted(chance.sample(range(count), -(-count // self.every)))
+    # --- the modes --------------------------------------------------------------------------------------
 
-    def _at(
-        self, story: Scenario, mode: Mode, number: int, point: str, before: Any, row: Row, states: set[str]
-    ) -> Iterator[str]:
-        folder = self._fresh("run")
-        row.runs += 1
-        if mode in ("kill", "twice"):
-            yield from self._die(folder, story, number)
-            if mode == "kill":
-                yield from self._findings(self._forked(lambda: _recovered(self.subject, folder, before)))
-                return
-            state = self._forked(lambda: state_of(folder)).answer
-            row.runs -= 1
-            if state not in states:
-                states.add(state)
-                yield from self._again(folder, before, row)
-        elif mode == "peer":
-            # Next to each other lie points at which all is the same: one comes so, one otherwise.
-            yield from peer.with_peer(
-                self.subject, folder, story, number, before, self._out, undone=self._turn(number)
-            )
-        elif mode == "stop":
-            ways = [(self._turn(number), self._turn(number // 2))]
-            if point.startswith("wait."):  # it has no lock here: whatever comes may come
-                ways = [(False, False), (False, True), (True, False)]
-            row.runs += len(ways) - 1
-            for release, dies in ways:
-                yield from stopped.beside(
-                    self.subject,
-                    self._fresh("run"),
-                    story,
-                    number,
-                    before,
-                    self._out,
-                    release=release,
-                    dies=dies,
-                )
-        else:
-            yield from self._findings(
-                self._forked(lambda: _fault(self.subject, folder, story, number, mode, before))
-            )
+    def _drill(self, story: Scenario, row: Row) -> None:
+        ended = self._alone(lambda: children.drilled(self.subject, self._run, story))
+        if self._whole(ended, row):
+            seen, _, row.violations = ended.answer
+            row.points, row.runs = len(seen), 1
+
+    def _deaths(self, story: Scenario, row: Row, numbers: Sequence[int] | None) -> None:
+        dry = self._alone(lambda: children.record(self.subject, self._run, story, self._store))
+        if not self._whole(dry, row):
+            return
+        seen, before, left = dry.answer
+        row.points = len(seen)
+        first = {name: number for number, name in reversed(list(enumerate(left)))}
+        chosen = sorted(first.values()) if numbers is None else list(numbers)
+        if numbers is None and self.every > 1:
+            chosen = self._some(chosen, story, row.mode)
+        again: set[str] = set()
+        for number in chosen:
+            place = f"{row.mode} at {number} {seen[number]}"
+            if row.mode == "twice":
+                row.violations += [
+                    f"{place}: {text}" for text in self._twice(left[number], before, row, again)
+                ]
+                continue
+            row.runs += 1
+            really = numbers is not None or self._seeded(story, number)
+            found = list(self._killed(story, number, left[number]) if really else ())
+            found += self._judged({"do": "recovered", "at": left[number], "before": before})
+            row.violations += [f"{place}: {text}" for text in found]
+
+    def _killed(self, story: Scenario, number: int, left: str) -> list[str]:
+        """What a real death leaves must be what was noted as left; that of this run is judged."""
+        emptied(self._run)
+        ended = self._alone(lambda: children.play(self.subject, self._run, story, number))
+        if not ended.killed:
+            return [f"the point was not passed again ({ended.failed or 'the run came to its end'})"]
+        real = self._alone(lambda: state_of(self._run)).answer
+        noted = self._helper.ask({"do": "state", "at": left}).answer
+        return [] if real == noted else ["a real death leaves something else than was noted"]
+
+    def _twice(self, left: str, before: Any, row: Row, known: set[str]) -> Iterator[str]:
+        """A second death, at each point of the recovery from the first; what leaves the same counts once."""
+        if not self._news(left, known):
+            return
+        ended = self._helper.ask({"do": "record", "at": left})
+        if ended.failed or ended.killed:
+            yield f"survives: the recovery: {ended.failed or 'killed'}"
+            return
+        for second, (point, name) in enumerate(zip(*ended.answer, strict=True)):
+            if self._news(name, known):
+                row.runs += 1
+                for text in self._judged({"do": "recovered", "at": name, "before": before}):
+                    yield f"and at point {second} of the recovery, {point}: {text}"
+
+    def _news(self, name: str, known: set[str]) -> bool:
+        """Whether nothing was like this yet."""
+        if name in known:
+            return False
+        state = self._helper.ask({"do": "state", "at": name}).answer
+        new = state is None or state not in known
+        known |= {name, state}
+        return new
+
+    def _faults(self, story: Scenario, row: Row, numbers: Sequence[int] | None) -> None:
+        mode = row.mode
+        dry = self._alone(lambda: children.dry(self.subject, self._run, story, mode))
+        if not self._whole(dry, row):
+            return
+        seen, before = dry.answer
+        row.points = len(seen)
+        chosen = self._some(list(range(len(seen))), story, mode) if numbers is None else numbers
+        peer = Peer(self.subject, self._run, self._out)
+        successor = Successor(self.subject, self._run, self._out)
+        for number in chosen:
+            row.runs += 1
+            found: Sequence[str]
+            if mode == "peer":
+                # Next to each other lie points at which all is the same: one comes so, one otherwise.
+                found = peer.beside(story, number, before, undone=self._turn(number))
+            elif mode == "stop":
+                ways = [(self._turn(number), self._turn(number // 2))]
+                if seen[number].startswith("wait."):  # it has no lock here: whatever comes may come
+                    ways = [(False, False), (False, True), (True, False)]
+                row.runs += len(ways) - 1
+                found = [
+                    text
+                    for release, dies in ways
+                    for text in successor.beside(story, number, before, release=release, dies=dies)
+                ]
+            else:
+                found = self._judged({"do": "fault", "number": number, "mode": mode, "before": before})
+            row.violations += [f"{mode} at {number} {seen[number]}: {text}" for text in found]
+        peer.end()
+        successor.end()
+
+    def _power(self, story: Scenario, row: Row) -> None:
+        ended = self._alone(lambda: power.record(self.subject, self._run, story, self._store))
+        if not self._whole(ended, row):
+            return
+        seen, before, cuts = ended.answer
+        row.points = len(seen)
+        for number in self._some(list(range(len(cuts))), story, "power"):
+            name, way, point = cuts[number]
+            row.runs += 1
+            found = self._judged({"do": "power", "at": name, "before": before})
+            row.violations += [f"power cut at {point} ({way}): {text}" for text in found]
+
+    # --- which points -----------------------------------------------------------------------------------
+
+    def _some(self, numbers: Sequence[int], story: Scenario, mode: Mode) -> list[int]:
+        if self.every <= 1:
+            return list(numbers)
+        chance = random.Random(f"{story.name} {mode} {self.seed}")
+        return sorted(chance.sample(list(numbers), -(-len(numbers) // self.every)))
+
+    def _seeded(self, story: Scenario, number: int) -> bool:
+        return random.Random(f"{story.name} {number} {self.seed}").random() < 1 / KILLED
 
     def _turn(self, number: int) -> bool:
         return bool((number + len(self.seed)) % 2)
 
-    def _die(self, folder: Path, story: Scenario, number: int) -> Iterator[str]:
-        ended = self._forked(lambda: _play(self.subject, folder, story, number))
-        if not ended.killed:
-            yield f"the point was not passed again ({ended.failed or 'the run came to its end'})"
+    # --- children ---------------------------------------------------------------------------------------
 
-    def _again(self, folder: Path, before: Any, row: Row) -> Iterator[str]:
-        """A second death, at each point of the recovery from the first."""
-        saved = self.folder / "saved"
-        shutil.rmtree(saved, ignore_errors=True)
-        shutil.copytree(folder, saved)
-        second = 0
-        while True:
-            shutil.rmtree(folder)
-            shutil.copytree(saved, folder)
-            ended = self._forked(lambda second=second: _recover(self.subject, folder, second))
-            if not ended.killed:
-                if ended.failed:
-                    yield f"survives: the recovery: {ended.failed}"
-                return
-            row.runs += 1
-            found = self._findings(self._forked(lambda: _recovered(self.subject, folder, before)))
-            yield from (f"and at point {second} of the recovery: {text}" for text in found)
-            second += 1
+    def _begin(self) -> None:
+        emptied(self.folder)
+        self._store.mkdir()
+        self._run.mkdir()
 
-    def _power(self, story: Scenario, row: Row) -> None:
-        images = self._fresh("images")
-        folder = self._fresh("run")
-        ended = self._forked(lambda: power.record(self.subject, folder, story, images))
-        if ended.failed:
-            row.violations.append(f"survives: {story.name} without any fault: {ended.failed}")
-            return
-        seen, before, cuts = ended.answer
-        row.points = len(seen)
-        for number in self._chosen(story, "power", len(cuts)):
-            name, point = cuts[number]
-            row.runs += 1
-            found = self._findings(
-                self._forked(lambda name=name: power.after_cut(self.subject, images / name, before))
-            )
-            row.violations += [f"power cut at {point} ({name}): {text}" for text in found]
-
-    def _fresh(self, name: str) -> Path:
-        return emptied(self.folder / name)
-
-    def _forked(self, work: Any) -> Ended:
+    def _alone(self, work: Callable[[], Any]) -> Ended:
         return forked(work, self._out)
 
+    def _judged(self, question: dict[str, Any]) -> Sequence[str]:
+        """What one run finds. What it finds after others in one process, it must find in one of its own."""
+        found = self._findings(self._helper.ask(question))
+        return self._findings(self._alone(lambda: self._work(question))) if found else []
+
     def _findings(self, ended: Ended) -> Sequence[str]:
+        """Of a run that answers a list of them."""
         if ended.killed or ended.failed:
             return [f"survives: the process ended: {ended.failed or 'killed'}"]
         found: list[str] = ended.answer
         return found
 
+    def _work(self, question: dict[str, Any]) -> Any:
+        """In a child: one run, in a folder that begins anew or with what a death has left."""
+        do, before = question["do"], question.get("before")
+        if do == "fault":
+            number, mode = question["number"], question["mode"]
+            return children.fault(self.subject, emptied(self._run), self._story, number, mode, before)
+        folder = Snapshots(self._run, self._store).lay_out(question["at"])
+        if do == "recovered":
+            return children.recovered(self.subject, folder, before)
+        if do == "power":
+            return power.after_cut(self.subject, folder, before)
+        if do == "record":
+            return children.record_recovery(self.subject, folder, self._store)
+        return state_of(folder)
+
+    def _whole(self, ended: Ended, row: Row) -> bool:
+        """Whether the run without any fault came to its end."""
+        if ended.failed or ended.killed:
+            row.violations.append(f"survives: {row.scenario} without any fault: {ended.failed or 'killed'}")
+            return False
+        return True
+
 
 def _fits(story: Scenario, mode: Mode) -> bool:
     """Across a reboot no other instance is up."""
     return mode not in ("peer", "stop") or not any(isinstance(s, Restart) and s.boot for s in story.steps)
-
-
-# --- what happens in the children -------------------------------------------------------------------------
-
-
-def _points(subject: Subject, mode: Mode, target: int = -1, fault: Fault = "none") -> Points:
-    return Points(target, fault, sources=subject.sources() if mode in BETWEEN_LINES else ())
-
-
-def _dry(subject: Subject, folder: Path, story: Scenario, mode: Mode) -> Any:
-    """The points of a scenario, and what the ground is like before it."""
-    drilled = mode == "drill"
-    points = _points(subject, mode)
-    if mode == "peer":
-        start(subject, folder, Points()).engine.close()
-    player = Player(subject, folder, points, story)
-    ground = subject.ground.load()(folder / "node")
-    ground.folder.mkdir(parents=True, exist_ok=True)
-    ground.arrange()
-    before = ground.observe()
-    found: list[str] = []
-    player.open()
-    if drilled:
-        drill.watch(player, points, found)
-        points.watch(Outside(folder, found.append))
-    if drilled:
-
-        def between() -> None:
-            passed = len(points.seen)
-            found.extend(rules.check(player.stand, settled=False, swept=False))
-            del points.seen[passed:]  # those of the check's own probes
-
-        player.play(between)
-        found += rules.untouched(player.stand, before)
-        seen = list(points.seen)
-        found += rules.go_on(player.stand, before, swept=False, undisturbed=True)
-        return seen, before, found
-    player.play()
-    return points.seen, before, found
-
-
-def _play(subject: Subject, folder: Path, story: Scenario, number: int) -> Any:
-    points = _points(subject, "kill", number, "kill")
-    Player(subject, folder, points, story).open().play()
-    return points.seen
-
-
-def _recover(subject: Subject, folder: Path, number: int) -> None:
-    start(subject, folder, _points(subject, "kill", number, "kill"))
-
-
-def _recovered(subject: Subject, folder: Path, before: Any) -> list[str]:
-    """A new process after a death: all is as it must be, then the kubelet goes on."""
-    stand = start(subject, folder, Points())
-    stand.ground.heal()
-    stand.engine.drain()
-    found = [f"after recovery, {text}" for text in rules.check(stand) + rules.untouched(stand, before)]
-    return found + rules.go_on(stand, before)
-
-
-def _fault(
-    subject: Subject, folder: Path, story: Scenario, number: int, mode: Mode, before: Any
-) -> list[str]:
-    """The process goes on after the fault, without a restart."""
-    points = _points(subject, mode, number, mode)  # type: ignore[arg-type]  # the rest are faults
-    player = Player(subject, folder, points, story).open()
-    player.play()
-    stand = player.stand
-    points.calm()
-    stand.ground.heal()
-    stand.engine.drain()
-    found = [f"without a restart, {text}" for text in rules.check(stand, swept=False)]
-    found += [f"without a restart, {text}" for text in rules.untouched(stand, before)]
-    found += rules.go_on(stand, before, swept=False)
-    player.close()
-    again = start(subject, folder, Points())
-    return found + [f"after a restart, {text}" for text in rules.check(again)]

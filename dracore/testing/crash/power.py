@@ -8,17 +8,17 @@ unsynced is empty). The hardware keeps what it has; a reboot then takes away wha
 
 from __future__ import annotations
 
-import hashlib
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from dracore.testing.crash import rules
+from dracore.testing.crash.children import ended, points_of, untouched_ground
 from dracore.testing.crash.play import Player
 from dracore.testing.crash.points import Points
 from dracore.testing.crash.scenario import Scenario
+from dracore.testing.crash.snapshots import Snapshots
 from dracore.testing.crash.sqlitevfs import SqliteSyncs
 from dracore.testing.crash.stand import Stand, Subject, start
 
@@ -85,51 +85,26 @@ class Disk:
                 found[os.path.relpath(path, self.root)] = self._contents.get(inode, b"")
 
 
-def record(subject: Subject, folder: Path, story: Scenario, images: Path) -> Any:
-    """Plays the scenario once; every different image of a power cut becomes a folder of `images`.
+def record(subject: Subject, folder: Path, story: Scenario, store: Path) -> Any:
+    """Plays the scenario once; every different image of a power cut is kept (:mod:`snapshots`).
 
-    Answers the points, what the ground was like before, and (image, point) for each image.
+    Answers the points, what the ground was like before, and (name, way, point) for each image.
     """
+    before = untouched_ground(subject, folder)
     (folder / "disk").mkdir()
     disk = Disk(folder / "disk")
-    points = Points(sources=subject.sources())
+    snapshots = Snapshots(folder, store)
+    points = points_of(subject, "power")
     cuts: dict[str, tuple[str, str]] = {}
 
     def cut(point: str, detail: str) -> None:
         for way in ("lost", "names"):
-            image = disk.image(way)
-            aside = {
-                name: (folder / name).read_bytes()
-                for name in ("node/node.json", "cluster.json")
-                if (folder / name).exists()
-            }
-            content = hashlib.sha256(
-                repr((sorted(image.items()), sorted(aside.items()))).encode()
-            ).hexdigest()
-            if content in cuts:
-                continue
-            name = f"{len(cuts)}-{way}"
-            cuts[content] = (name, f"{point} {detail}")
-            target = images / name
-            shutil.copytree(folder / "node", target / "node", dirs_exist_ok=True)
-            for path, kept in aside.items():
-                (target / path).write_bytes(kept)
-            for path, kept_content in image.items():
-                place = target / "disk" / path
-                (place if kept_content is None else place.parent).mkdir(parents=True, exist_ok=True)
-                if kept_content is not None:
-                    place.write_bytes(kept_content)
+            cuts.setdefault(snapshots.take(disk.image(way)), (way, f"{point} {detail}"))
 
-    player = Player(subject, folder, points, story)
-    ground = subject.ground.load()(folder / "node")
-    ground.folder.mkdir(parents=True, exist_ok=True)
-    ground.arrange()
-    before = ground.observe()
     points.watch(cut)
-    player.open()
-    player.play()
+    Player(subject, folder, points, story).open().play()
     cut("the end", "")
-    return points.seen, before, list(cuts.values())
+    return points.seen, before, [(name, *cut) for name, cut in cuts.items()]
 
 
 def after_cut(subject: Subject, folder: Path, before: Any) -> list[str]:
@@ -140,10 +115,11 @@ def after_cut(subject: Subject, folder: Path, before: Any) -> list[str]:
     stand.ground.reboot()
     stand.ground.heal()
     stand = start(subject, folder, Points())
-    stand.engine.drain()
-    found += [f"after the power cut, {text}" for text in rules.check(stand)]
-    stand.cluster.forget_promises()
-    return found + rules.go_on(stand, before)
+    with ended(stand):
+        stand.engine.drain()
+        found += [f"after the power cut, {text}" for text in rules.check(stand)]
+        stand.cluster.forget_promises()
+        return found + rules.go_on(stand, before)
 
 
 def _torn(stand: Stand) -> Iterator[str]:

@@ -14,8 +14,9 @@ import structlog
 from dracore.cdi import Cdi
 from dracore.prepare import schema
 from dracore.testing.crash import sampling
+from dracore.testing.crash.children import Mode
 from dracore.testing.crash.fork import shared_out, workplace
-from dracore.testing.crash.matrix import MODES, Matrix, Mode, Row
+from dracore.testing.crash.matrix import MODES, Matrix, Row
 from dracore.testing.crash.points import Points
 from dracore.testing.crash.report import Report
 from dracore.testing.crash.scenario import Scenario

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
-from dracore.testing.crash.matrix import Mode
+from dracore.testing.crash.children import Mode
 
 GROUPS: Sequence[Sequence[Mode]] = (
     ("kill",),

@@ -6,9 +6,9 @@ import hashlib
 import sqlite3
 from pathlib import Path
 
-_TABLES = ("claims", "devices", "specs", "effects", "holders")
-_PASSING = {"since", "attempt", "seq"}
-"""Columns that differ from run to run."""
+_TABLES = ("claims", "devices", "occupied", "specs", "effects")
+_PASSING = {"since", "attempt", "seq", "sum", "whole"}
+"""Columns that differ from run to run: times, numbers, and checksums of these."""
 
 
 def state_of(folder: Path) -> str:
@@ -23,7 +23,8 @@ def state_of(folder: Path) -> str:
             content.update((folder / name).read_bytes())
     database = disk / "plugin" / "journal.db"
     if database.exists():
-        connection = sqlite3.connect(database)
+        # To read only: what closes a journal last would write its log into it.
+        connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
         try:
             for table in _TABLES:
                 names = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
@@ -31,6 +32,9 @@ def state_of(folder: Path) -> str:
                 if columns:
                     rows = connection.execute(f"SELECT {columns} FROM {table}").fetchall()  # noqa: S608
                     content.update(repr(sorted(rows, key=repr)).encode())
+            if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'holders'").fetchone():
+                order = "SELECT holder, key FROM holders ORDER BY holder, seq"
+                content.update(repr(connection.execute(order).fetchall()).encode())
             boot = "SELECT name, value FROM meta WHERE name IN ('boot', 'salvaged') ORDER BY name"
             if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'meta'").fetchone():
                 content.update(repr(connection.execute(boot).fetchall()).encode())

@@ -12,8 +12,9 @@ from typing import Any
 from dracore.errors import Busy, DracoreError, JournalError
 from dracore.prepare import context, journal, recovery
 from dracore.testing.crash import rules
+from dracore.testing.crash.children import ended
 from dracore.testing.crash.cluster import KubeletCall
-from dracore.testing.crash.fork import forked
+from dracore.testing.crash.fork import Helper, emptied, fork
 from dracore.testing.crash.play import Player
 from dracore.testing.crash.points import Points
 from dracore.testing.crash.scenario import Scenario
@@ -23,72 +24,83 @@ SHORT = 2.02
 """Seconds of a call that waits for a lock for next to nothing: the last 2 are kept for the answer."""
 
 
-def beside(
-    subject: Subject,
-    folder: Path,
-    story: Scenario,
-    number: int,
-    before: Any,
-    out: Path,
-    *,
-    release: bool,
-    dies: bool,
-) -> list[str]:
-    """One instance is stopped at point `number` of the scenario; what another one finds.
+class Successor:
+    """A process whose instances take over from others that are stopped.
 
-    :param release: the kubelet also lets go of the claims, before the stopped instance goes on.
-    :param dies: the stopped instance goes on no further than its next commit.
+    :param run: the folder of the runs, made anew for each.
+    :param out: names files of its processes.
     """
-    said = out.with_suffix(".stopped")
-    said.unlink(missing_ok=True)
-    pid = os.fork()
-    if pid == 0:
+
+    def __init__(self, subject: Subject, run: Path, out: Path) -> None:
+        self._subject = subject
+        self._run = run
+        self._said = out.with_suffix(".stopped")
+        self._helper = Helper(self._work, out.with_suffix(".successor"))
+
+    def beside(self, story: Scenario, number: int, before: Any, *, release: bool, dies: bool) -> list[str]:
+        """One instance is stopped at point `number` of the scenario; what another one finds.
+
+        :param release: the kubelet also lets go of the claims, before the stopped instance goes on.
+        :param dies: the stopped instance goes on no further than its next commit.
+        """
+        emptied(self._run)
+        self._said.unlink(missing_ok=True)
+        pid = fork()
+        if pid == 0:
+            try:
+                self._play(story, number, dies)
+            except BaseException:  # noqa: BLE001 - told to the parent, whatever it is
+                self._said.write_text(traceback.format_exc()[-500:])
+            finally:
+                os._exit(0)
+        _, status = os.waitpid(pid, os.WUNTRACED)
+        if not os.WIFSTOPPED(status):
+            said = self._said.read_text() if self._said.exists() else "it ended"
+            return [f"the point was not passed again ({said})"]
         try:
-            _play(subject, folder, story, number, dies)
-        except BaseException:  # noqa: BLE001 - told to the parent, whatever it is
-            said.write_text(traceback.format_exc()[-500:])
+            second = self._helper.ask({"older": pid, "release": release, "before": before})
         finally:
-            os._exit(0)
-    _, status = os.waitpid(pid, os.WUNTRACED)
-    if not os.WIFSTOPPED(status):
-        return [f"the point was not passed again ({said.read_text() if said.exists() else 'it ended'})"]
-    try:
-        second = forked(lambda: _take_over(subject, folder, before, pid, release), out)
-    finally:
-        os.kill(pid, signal.SIGCONT)
-        os.waitpid(pid, 0)
-    found = [f"survives: the one that was stopped: {said.read_text()}"] if said.exists() else []
-    if second.failed or second.killed:
-        return [*found, f"survives: the one that takes over: {second.failed or 'killed'}"]
-    return found + list(second.answer)
+            os.kill(pid, signal.SIGCONT)
+            os.waitpid(pid, 0)
+        found = []
+        if self._said.exists():
+            found.append(f"survives: the one that was stopped: {self._said.read_text()}")
+        if second.failed or second.killed:
+            return [*found, f"survives: the one that takes over: {second.failed or 'killed'}"]
+        if second.answer:
+            self.end()  # the next begins in a process of its own
+        return found + list(second.answer)
 
+    def end(self) -> None:
+        self._helper.end()
 
-def _play(subject: Subject, folder: Path, story: Scenario, number: int, dies: bool) -> None:
-    points = Points(number, "stop")
-    points.dies_then = dies
-    player = Player(subject, folder, points, story).open()
-    player.play()
-    player.close()
+    def _play(self, story: Scenario, number: int, dies: bool) -> None:
+        points = Points(number, "stop")
+        points.dies_then = dies
+        player = Player(self._subject, self._run, points, story).open()
+        player.play()
+        player.close()
 
-
-def _take_over(subject: Subject, folder: Path, before: Any, older: int, release: bool) -> list[str]:
-    _be_impatient()
-    found: list[str] = []
-    stand = _started(subject, folder, found)
-    if stand is not None:
-        found += _meanwhile(stand, release)
-    os.kill(older, signal.SIGCONT)
-    _await_end(older)
-    if stand is None:
-        stand = start(subject, folder, Points())
-    stand.cluster.read()
-    stand.ground.heal()
-    stand.engine.drain()
-    found += [f"after the stopped one went on, {text}" for text in rules.check(stand, swept=False)]
-    found += rules.go_on(stand, before, swept=False)
-    stand.stop()
-    again = start(subject, folder, Points())
-    return found + [f"after the next start, {text}" for text in rules.check(again)]
+    def _work(self, question: dict[str, Any]) -> list[str]:
+        """In the child."""
+        _be_impatient()
+        found: list[str] = []
+        stand = _started(self._subject, self._run, found)
+        if stand is not None:
+            found += _meanwhile(stand, question["release"])
+        os.kill(question["older"], signal.SIGCONT)
+        _await_end(question["older"])
+        if stand is None:
+            stand = start(self._subject, self._run, Points())
+        stand.cluster.read()
+        stand.ground.heal()
+        stand.engine.drain()
+        found += [f"after the stopped one went on, {text}" for text in rules.check(stand, swept=False)]
+        found += rules.go_on(stand, question["before"], swept=False)
+        stand.stop()
+        again = start(self._subject, self._run, Points())
+        with ended(again):
+            return found + [f"after the next start, {text}" for text in rules.check(again)]
 
 
 def _await_end(pid: int) -> None:
