@@ -6,7 +6,8 @@ Where to look for what:
   ``hookrun`` (the plugins), ``tenure`` (the record, waits), and ``release``
 - what changes a node: ``effects``; what plugins are given: ``context`` over ``scope``
 - the journal: ``journal`` over ``storage``, ``schema`` and ``wal``; ``restore`` and ``salvage`` when it is
-  gone or damaged; its rows: ``transaction``, ``records``, ``holdings``, ``health``, ``snapshot``
+  gone or damaged; its rows: ``transaction``, ``records`` (read) and ``recording`` (written),
+  ``occupied`` (one device, one claim), ``holdings``, ``health``, ``snapshot``
 - after a crash: ``recovery``; what nobody asks for: ``reconciler`` with its looks ``unwanted`` (claims) and
   ``drift`` (effects); several processes: ``locks``, ``instances``
 - the rest of the process: ``ports``; ``kit`` holds all of it

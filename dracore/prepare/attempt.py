@@ -13,7 +13,7 @@ from dataclasses import replace
 from dracore.cdi import Part
 from dracore.model.answer import Call, PreparedResult
 from dracore.model.claim import Claim
-from dracore.prepare import holdings, records
+from dracore.prepare import holdings, occupied, recording, records
 from dracore.prepare.effects import Effects
 from dracore.prepare.hookrun import HookRun, Work
 from dracore.prepare.kit import Kit
@@ -78,7 +78,7 @@ class Attempt:
         ]
         # Read first, so that hooks never see a claim that must be refused; what counts is the same check in
         # the transaction that writes the record.
-        self.kit.journal.read(lambda tx: records.guard(tx, self.uid, devices))
+        self.kit.journal.read(lambda tx: occupied.guard(tx, self.uid, devices))
         hooks = HookRun(self._scope, found, resolved)
         hooks.validate()
         if self._before is not None:
@@ -155,7 +155,7 @@ class Attempt:
         """Containers may run on what the claim holds, so it stays held."""
 
         def keep(tx: Tx) -> None:
-            records.suspend(tx, self.uid, self.kit.boot_id, self.tenure.repair, error=str(error))
+            recording.suspend(tx, self.uid, self.kit.boot_id, self.tenure.repair, error=str(error))
             tx.note(self.uid, "error", f"repair: {error}")
 
         self.kit.journal.write(f"claim.kept {self.uid}", keep)

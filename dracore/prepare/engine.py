@@ -13,7 +13,7 @@ from dracore.model.claim import ClaimRef
 from dracore.model.context import HeldEffect
 from dracore.model.effect import Effect
 from dracore.model.seam import Seam, no_seam
-from dracore.prepare import holdings, records, recovery
+from dracore.prepare import holdings, recording, records, recovery
 from dracore.prepare import snapshot as status
 from dracore.prepare.calls import PREPARES, Calls
 from dracore.prepare.context import PluginContext
@@ -232,7 +232,7 @@ class Engine:
                 if record is None or not record.may_run(boot):
                     return None
                 if record.state == "prepared":
-                    records.suspend(tx, uid, boot, (kind, key, why), new_attempt=True)
+                    recording.suspend(tx, uid, boot, (kind, key, why), new_attempt=True)
                     tx.note(uid, "waiting", f"a repair: {why}")
                     return records.get(tx, uid)
                 return record if record.state == "waiting" and record.repair else None

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 from dracore.errors import DracoreError
-from dracore.prepare import holdings, records
+from dracore.prepare import holdings, recording, records
 from dracore.prepare.effects import Effects
 from dracore.prepare.kit import Kit
 from dracore.prepare.locks import digest
@@ -80,7 +80,7 @@ def after_start(kit: Kit) -> None:
             holdings.seen_in(tx, key, boot)
         for record in records.every(tx) if now.rebooted else ():
             if record.state == "prepared" or (record.state == "waiting" and record.ran):
-                records.stop(tx, record.ref.uid, now.why)
+                recording.stop(tx, record.ref.uid, now.why)
                 tx.note(record.ref.uid, "waiting", now.why)
         tx.set_meta("boot", kit.boot_id)
         tx.execute("DELETE FROM meta WHERE name = 'salvaged'")
@@ -214,7 +214,7 @@ def renew_devices(kit: Kit) -> bool:
         for uid, position, old, new in changes:
             current = records.devices(tx, uid)
             if position < len(current) and current[position] == old:
-                records.renew_device(tx, uid, position, old, new)
+                recording.renew_device(tx, uid, position, old, new)
 
     if changes:
         kit.journal.write("devices.renew", renew)

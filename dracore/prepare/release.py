@@ -6,7 +6,7 @@ From the journal alone: no claim object, no configuration, no device that still 
 from __future__ import annotations
 
 from dracore.errors import DracoreError
-from dracore.prepare import holdings, records
+from dracore.prepare import holdings, recording, records
 from dracore.prepare.effects import Effects, TimeLeft
 from dracore.prepare.kit import Kit
 from dracore.prepare.records import State
@@ -30,7 +30,7 @@ def release(kit: Kit, effects: Effects, uid: str, time_left: TimeLeft, why: str)
     if keys:  # also of a claim whose record was lost with a part of the journal
 
         def begin(tx: Tx) -> None:
-            records.move(tx, uid, "releasing", new_attempt=True)
+            recording.move(tx, uid, "releasing", new_attempt=True)
             tx.note(uid, "releasing", why)
 
         kit.journal.write(f"claim.releasing {uid}", begin)
@@ -51,7 +51,7 @@ def release(kit: Kit, effects: Effects, uid: str, time_left: TimeLeft, why: str)
 
 
 def _forget(tx: Tx, uid: str, why: str) -> None:
-    records.forget(tx, uid)
+    recording.forget(tx, uid)
     tx.note(uid, "released", why)
 
 
@@ -60,7 +60,7 @@ def _remember(kit: Kit, uid: str, error: Exception) -> None:
         record = records.get(tx, uid)
         if record is not None:
             state: State = "releasing"
-            records.move(tx, uid, state, error=str(error))
+            recording.move(tx, uid, state, error=str(error))
             tx.note(uid, "error", f"release: {error}")
 
     kit.pending.set()

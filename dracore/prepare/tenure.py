@@ -14,7 +14,7 @@ from dracore.cdi import Specs
 from dracore.errors import ClaimError, DracoreError, EffectFailed, Superseded, Waiting
 from dracore.model.answer import Call, PreparedResult
 from dracore.model.claim import Claim
-from dracore.prepare import holdings, records
+from dracore.prepare import holdings, recording, records
 from dracore.prepare.kit import WAIT_MARGIN, Kit, lock_time
 from dracore.prepare.locks import Lock
 from dracore.prepare.records import DeviceRecord, Record, State
@@ -103,7 +103,7 @@ class Tenure:
         raise error
 
     def _write(self, tx: Tx) -> Record:
-        record = records.begin(tx, self._record, self.devices)
+        record = recording.begin(tx, self._record, self.devices)
         tx.note(self.name, "preparing", ", ".join(d.device for d in self.devices))
         return record
 
@@ -126,7 +126,7 @@ class Tenure:
             tx.note(self.name, "prepared", names)
             whole = replace(self._record, answer=answer)
             if not self.begun:
-                return records.at_once(tx, whole, devices, specs)
+                return recording.at_once(tx, whole, devices, specs)
             self._check_mine(tx)
             lost = counts_on and counts_on - holdings.sound(tx, self.name)
             if lost:
@@ -134,7 +134,7 @@ class Tenure:
                     f"{min(lost)} was undone by somebody while the claim was being prepared",
                     fix="the kubelet asks again",
                 )
-            records.finish(tx, whole, devices, specs)
+            recording.finish(tx, whole, devices, specs)
             return None
 
         self.joined(self._kit.journal.write(f"claim.prepared {self.name}", finish))
@@ -176,7 +176,7 @@ class Tenure:
 
         def waiting(tx: Tx) -> Record | None:
             record = self.joining(tx)
-            records.move(tx, self.name, "waiting", awaited=what)
+            recording.move(tx, self.name, "waiting", awaited=what)
             tx.note(self.name, "waiting", what)
             return record
 
@@ -195,7 +195,7 @@ class Tenure:
 
             def resume(tx: Tx) -> None:
                 self._check_mine(tx)
-                records.move(tx, self.name, self._state)
+                recording.move(tx, self.name, self._state)
                 tx.note(self.name, "resumed", what)
 
             self._kit.journal.write(f"claim.resumed {self.name}", resume)

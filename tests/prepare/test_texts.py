@@ -4,7 +4,7 @@ import pytest
 
 from dracore.cdi import Spec
 from dracore.model.claim import ClaimRef
-from dracore.prepare import Journal, records
+from dracore.prepare import Journal, recording, records
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def journal(tmp_path):
 def keep(journal, uid, *specs):
     record = records.Record(ClaimRef(uid, "default", uid), "preparing", 0, "digest", "boot")
     content = {f"{uid}-{number}.json": spec for number, spec in enumerate(specs)}
-    journal.write("x", lambda tx: records.at_once(tx, record, (), content))
+    journal.write("x", lambda tx: recording.at_once(tx, record, (), content))
     return content
 
 
@@ -37,7 +37,7 @@ def test_texts_that_no_claim_has_go_when_another_one_comes(journal):
     keep(journal, "old", Spec("{}\n", "driver 1"))
     keep(journal, "other", Spec("{}\n", "driver 2"))
     assert texts(journal) == {"driver 1", "driver 2"}
-    journal.write("x", lambda tx: records.forget(tx, "old"))
+    journal.write("x", lambda tx: recording.forget(tx, "old"))
     content = keep(journal, "new", Spec("{}\n", "driver 3"))
     assert texts(journal) == {"driver 2", "driver 3"}
     assert journal.read(lambda tx: records.specs(tx, "new")) == content

@@ -12,7 +12,7 @@ from prepare_harness import Call, Thing, World
 
 from dracore.errors import DracoreError
 from dracore.model.claim import ClaimRef
-from dracore.prepare import records, schema
+from dracore.prepare import recording, schema
 
 STEP = (
     "ALTER TABLE claims ADD COLUMN novelty TEXT",
@@ -26,7 +26,7 @@ def become(version: str) -> None:
     if version == "minor":
         schema.STEPS = (*schema.STEPS, STEP)
         schema.MINOR += 1
-        finish = records.finish
+        finish = recording.finish
 
         def finish_with_novelty(tx, record, content, prepared):
             """What a newer version would do with its new column and table."""
@@ -34,7 +34,7 @@ def become(version: str) -> None:
             tx.execute("UPDATE claims SET novelty = 'new' WHERE uid = ?", (record.ref.uid,))
             tx.execute("INSERT OR REPLACE INTO novelties VALUES (?, 'new')", (record.ref.uid,))
 
-        records.finish = finish_with_novelty
+        recording.finish = finish_with_novelty
     elif version == "major":
         schema.MAJOR += 1
 

@@ -145,7 +145,7 @@ MUTANTS = {
     ),
     "records of an earlier boot stay prepared": Mutant(
         "dracore.prepare.recovery",
-        "records.stop(tx, record.ref.uid, now.why)",
+        "recording.stop(tx, record.ref.uid, now.why)",
         "pass",
         "cdi",
         "reboots",
@@ -219,7 +219,7 @@ MUTANTS = {
         "drill",
     ),
     "one device for two claims": Mutant(
-        "dracore.prepare.records",
+        "dracore.prepare.occupied",
         "            if other:\n",
         "            if False:\n",
         "alone",

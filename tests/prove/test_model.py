@@ -257,8 +257,8 @@ def test_a_node_and_its_claims():
 
 
 def test_it_finds_an_engine_without_its_overlap_guard(monkeypatch):
-    from dracore.prepare import records
+    from dracore.prepare import occupied
 
-    monkeypatch.setattr(records, "guard", lambda tx, uid, results: None)
+    monkeypatch.setattr(occupied, "guard", lambda tx, uid, results: None)
     with pytest.raises(AssertionError, match="alone: claims"):
         run(30, 20)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dracore.errors import EffectFailed
 from dracore.model.effect import Absent, Present, Probe, Unknown
-from dracore.prepare import holdings, records
+from dracore.prepare import holdings, recording, records
 from dracore.prepare.effects.kinds import Kinds, asked, said
 from dracore.prepare.effects.node import EffectNode, TimeLeft
 from dracore.prepare.holdings import Held
@@ -131,4 +131,4 @@ def _begin_anew(tx: Tx, held: Held, asking: str, what: str) -> None:
         awaited = record.awaited
         if not awaited.startswith(records.NEXT_PREPARE):
             awaited = f"{records.NEXT_PREPARE}: {held.kind} {held.key} {what}"
-        records.move(tx, holder, "waiting", awaited=awaited, error=record.error, new_attempt=True)
+        recording.move(tx, holder, "waiting", awaited=awaited, error=record.error, new_attempt=True)
