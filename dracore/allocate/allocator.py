@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from dracore.allocate.asks import Asks, Fatal
 from dracore.allocate.constraints import Distinct, Match, rules
@@ -67,8 +66,6 @@ class Allocator:
         self.slices = with_rules(tuple(slices), known)
         self._index = PoolIndex(self.slices, self.features)
         self._pools: dict[str, tuple[Pool, ...]] = {}
-        self.judged: dict[str, Any] = {}
-        """What :mod:`dracore.allocate.explain` has found out about devices."""
         self._known: dict[int, tuple[WantedClaim, bool]] = {}
         self._limit = limit
 

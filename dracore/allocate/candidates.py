@@ -8,9 +8,10 @@ from typing import TypeAlias
 
 from dracore.allocate.allocator import Allocator
 from dracore.allocate.asks import Ask
+from dracore.allocate.judge import Judge
 from dracore.allocate.nodes import Node
 from dracore.allocate.pools import Offer
-from dracore.allocate.reasons import Judge, Reason, Stage
+from dracore.allocate.reasons import Reason, Stage
 
 SHOWN = 4
 Group: TypeAlias = tuple[Ask, ...]

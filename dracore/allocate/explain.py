@@ -1,145 +1,36 @@
-"""Why claims cannot be allocated: for each request a funnel of devices, reasons and the nearest miss."""
+"""Why claims cannot be allocated: each request by itself, then all of them together."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 from dracore.allocate.allocator import Allocator
 from dracore.allocate.asks import Ask, Asks, Fatal
 from dracore.allocate.compared import Together
 from dracore.allocate.freeing import Ends, enough
+from dracore.allocate.funnels import Explanation, Funnel
 from dracore.allocate.held import Held
+from dracore.allocate.judge import Judge, Standing
+from dracore.allocate.latest import Latest
+from dracore.allocate.looks import Look, Tally, look
 from dracore.allocate.matching import SelectorFailed
 from dracore.allocate.nearest import closest
 from dracore.allocate.nodes import Node
-from dracore.allocate.pools import Offer, PoolState
+from dracore.allocate.occupied import Occupied
+from dracore.allocate.pools import PoolState
 from dracore.allocate.published import DeviceId, PublishedDevice
-from dracore.allocate.reasons import ORDER, Judge, Reason, Stage
+from dracore.allocate.reasons import Stage
 from dracore.allocate.together import STEPS, Joint
+from dracore.allocate.told import summary
+from dracore.allocate.unfit import Unfit
+from dracore.allocate.unselected import Unselected
 from dracore.allocate.wanted import WantedClaim
 
-SELECTORS = (Stage.FEATURES, Stage.CLASS, Stage.REQUEST, Stage.NODE)
-
-
-@dataclass(frozen=True, slots=True)
-class Funnel:
-    """How far the devices come on their way to one request."""
-
-    claim: str
-    request: str
-    wants: str
-    """A number, or ``all``."""
-    left: Mapping[Stage, int]
-    """How many devices passed each stage."""
-    reasons: tuple[Reason, ...]
-    """For each device that fails, why."""
-    best: int = 0
-    """The most devices on one node that pass all stages."""
-    best_node: str = ""
-    blocks: bool = False
-    """This request alone, in all its alternatives, cannot be met on any node."""
-    short: bool = False
-    """Others want its devices too, and there are too few."""
-    error: str = ""
-    ambiguous: frozenset[str] = frozenset()
-    """Names of devices that several pools have."""
-    closest: Reason | None = None
-    """The device that would do with the fewest changes; its remedy holds all of them."""
-
-    @property
-    def nearest(self) -> Reason | None:
-        """The device for which the fewest things would have to change, where devices are missing."""
-        return self.closest if self.blocks or self.short else None
-
-    @property
-    def frees(self) -> tuple[str, ...]:
-        """What would give a device free, each once."""
-        ends = {frozenset(reason.holders) for reason in self.reasons if reason.holders}
-        return tuple(
-            dict.fromkeys(
-                reason.frees
-                for reason in self.reasons
-                if reason.frees and not any(fewer < frozenset(reason.holders) for fewer in ends)
-            )
-        )
-
-    def name(self, device: DeviceId) -> str:
-        """A device's name, with its pool where several have one of this name."""
-        return f"{device.pool}/{device.device}" if device.device in self.ambiguous else device.device
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """The funnels of all requests of some claims, and in one line why they cannot be met."""
-
-    funnels: tuple[Funnel, ...]
-    summary: str
-    problems: tuple[str, ...] = ()
-    """Pools that are left out, and what else everybody should know."""
-    together: tuple[Together, ...] = ()
-    """Why devices that would each do cannot be had together."""
-    ends: tuple[Ends, ...] | None = None
-    """Claims whose end would be enough, each set by itself; None: that was not tried."""
-
-    def of(self, claim: str) -> Explanation:
-        """The same for another claim that asks for the same."""
-        return replace(self, funnels=tuple(replace(funnel, claim=claim) for funnel in self.funnels))
-
-
-REASONS_LIMIT = 2_000
-"""How many devices that others hold are told of for one request; all are counted."""
 NODES_LIMIT = 3
 """Nodes on which it is looked for what keeps requests from being met together."""
-_INDEX = {stage: index for index, stage in enumerate(ORDER)}
-
-
-_PASSED = len(ORDER)
-
-
-@dataclass(slots=True)
-class _Count:
-    came: dict[PublishedDevice, int] = field(default_factory=dict)
-    """Each device to the stage that stops it, on the node where it comes farthest."""
-    reasons: dict[PublishedDevice, Reason] = field(default_factory=dict)
-    places: dict[PublishedDevice, tuple[Offer, Node]] = field(default_factory=dict)
-    """Where each device came so far."""
-    held: int = 0
-    names: set[str] = field(default_factory=set)
-    ambiguous: set[str] = field(default_factory=set)
-    passed: dict[str, int] = field(default_factory=dict)
-    """Node to how many devices a request could have there."""
-    missing: set[str] = field(default_factory=set)
-    """Nodes where a request for all devices cannot have one of them."""
-
-    def see(self, offer: Offer, node: Node, stage: int, reason: Reason | None) -> None:
-        """Notes how far a device comes on one more node."""
-        device = offer.device
-        before = self.came.get(device)
-        if before is None:
-            name = device.id.device
-            (self.ambiguous if name in self.names else self.names).add(name)
-        elif stage <= before:
-            return
-        self.came[device] = stage
-        self.places[device] = offer, node
-        if reason is not None:
-            self.reasons[device] = reason
-        else:
-            self.reasons.pop(device, None)
-
-    def left(self) -> dict[Stage, int]:
-        """How many passed each stage."""
-        stopped, left, found = Counter(self.came.values()), len(self.came), {}
-        for index, stage in enumerate(ORDER):
-            left -= stopped[index]
-            found[stage] = left
-        return found
-
-    def enough(self, ask: Ask, node: str) -> bool:
-        passed = self.passed.get(node, 0)
-        return passed > 0 and node not in self.missing if ask.all_devices else passed >= ask.count
+WithoutClaims: TypeAlias = Callable[[frozenset[str]], Held]
 
 
 @dataclass(slots=True)
@@ -149,12 +40,132 @@ class _Looked:
     claim: WantedClaim
     judge: Judge
     groups: list[list[Ask]] = field(default_factory=list)
-    counts: dict[Ask, _Count] = field(default_factory=dict)
+    tallies: dict[Ask, Tally] = field(default_factory=dict)
 
-    def lacking(self, node: str) -> Iterator[list[Ask]]:
-        """The requests that cannot be met on a node even alone."""
-        return (
-            group for group in self.groups if not any(self.counts[ask].enough(ask, node) for ask in group)
+    def open_to(self, group: Sequence[Ask]) -> set[str]:
+        """The nodes where a request could be met in one of its alternatives, were it alone."""
+        return set[str]().union(*(self.tallies[ask].open_to(ask) for ask in group))
+
+
+class Explainer:
+    """Explains one refusal after the other, and looks again only at what has changed in between.
+
+    :param held: what is in use, added to from outside.
+    :param holders: the claims that hold a device, for the text.
+    :param without: what would be held without some claims, named as in `holders`.
+    """
+
+    def __init__(
+        self,
+        allocator: Allocator,
+        held: Held,
+        holders: Mapping[DeviceId, Sequence[str]] | None = None,
+        without: WithoutClaims | None = None,
+    ) -> None:
+        self._allocator = allocator
+        self._held = held
+        self._holders = {} if holders is None else holders
+        self._without = without
+        self._unselected = Unselected(allocator.matching)
+        self._standings: Latest[PublishedDevice, Standing] = Latest()
+        self._looks: Latest[str, Look] = Latest()
+
+    def explain(self, nodes: Sequence[Node], claims: Sequence[WantedClaim], error: str = "") -> Explanation:
+        """Why `claims` cannot be allocated on any of `nodes`.
+
+        :param error: what the attempt ended with, if it did.
+        """
+        allocator = self._allocator
+        problems = _problems(allocator, nodes)
+        occupied = Occupied(allocator.features, self._held, self._holders)
+        funnels: list[Funnel] = []
+        looked: list[_Looked] = []
+        for index, claim in enumerate(claims):
+            found = _Looked(claim, self._judge(claim, occupied))
+            try:
+                asks = Asks(allocator.classes, allocator.features, allocator.matching, Node(""), ())
+                found.groups = [list(group) for group in asks.of(index, claim)]
+            except (Fatal, SelectorFailed) as fault:
+                funnels.append(Funnel(claim.title, "", "", {}, (), blocks=True, error=str(fault)))
+                continue
+            looked.append(found)
+            for ask in (ask for group in found.groups for ask in group):
+                found.tallies[ask] = self._tally(found.judge, ask, nodes)
+            for group in found.groups:
+                stuck = not found.open_to(group)
+                funnels += [_funnel(found, ask, blocks=stuck) for ask in group]
+        together: list[Together] = []
+        if not error and len(looked) == len(claims) and not any(funnel.blocks for funnel in funnels):
+            together = self._joint(nodes, looked)
+            if together:
+                funnels = _narrowed(funnels, looked, together[0])
+        elif "constraint would not be satisfied" in error and len(looked) == len(claims):
+            together = list(self._joint_of(nodes[0], looked).constraints())
+        text = summary(allocator, nodes, claims, funnels, problems, together)
+        ends = None
+        if self._without is not None and not error:
+            ends = self._ends(self._without, claims, looked)
+        return Explanation(tuple(funnels), text, tuple(problems), tuple(together), ends)
+
+    def _judge(self, claim: WantedClaim, occupied: Occupied) -> Judge:
+        unfit = Unfit(self._allocator.features, claim.constraints, self._allocator.rules)
+        return Judge(self._unselected, unfit, occupied, self._standings, repr(claim.constraints))
+
+    def _ends(
+        self, without: WithoutClaims, claims: Sequence[WantedClaim], looked: Sequence[_Looked]
+    ) -> tuple[Ends, ...]:
+        def fits(node: Node, names: frozenset[str]) -> bool:
+            answer = self._allocator.allocate(node, claims, without(names), limit=STEPS)
+            return answer.allocations is not None
+
+        return enough(_keeping(looked), fits)
+
+    # --- one request by itself ------------------------------------------------------------------------
+
+    def _tally(self, judge: Judge, ask: Ask, nodes: Sequence[Node]) -> Tally:
+        tally = Tally()
+        known = self._looks.of(judge.sort(ask))
+        changes = self._held.changes
+        for node in nodes:
+            pools = self._allocator.pools(node)
+            state = tuple([changes.get(pool.id, 0) for pool in pools])
+            seen = known.get(node.name)
+            if seen is None or seen.state != state or not seen.serves(tally.told):
+                seen = known[node.name] = look(judge, ask, node, pools, state, tally.told)
+            tally.add(node, seen)
+        return tally
+
+    # --- all of them together -------------------------------------------------------------------------
+
+    def _joint(self, nodes: Sequence[Node], looked: Sequence[_Looked]) -> list[Together]:
+        """What is in the way on the nodes where each request finds enough; else which node lacks what."""
+        groups = [(group[0], one.open_to(group)) for one in looked for group in one.groups]
+        for_all = set[str].intersection(*(names for _, names in groups)) if groups else set()
+        open_to = [node for node in nodes if not groups or node.name in for_all]
+        if open_to:
+            found = [self._joint_of(node, looked).find() for node in open_to[:NODES_LIMIT]]
+            rest = len(open_to) - 1
+            if rest:
+                others = "the other node that has" if rest == 1 else f"the {rest} other nodes that have"
+                found[0] = replace(found[0], told=f"{found[0].told}; nor on {others} enough")
+            return found
+        lacking = {node.name: [ask for ask, names in groups if node.name not in names] for node in nodes}
+        lines = []
+        for name, asks in sorted(lacking.items(), key=lambda entry: len(entry[1])):
+            wanted = " and ".join(dict.fromkeys(ask.name.partition("/")[0] for ask in asks))
+            lines.append(f"node {name} has too little for {wanted}")
+        more = f" and {len(lines) - 3} more nodes" if len(lines) > 3 else ""
+        told = f"no node has enough for all requests: {'; '.join(lines[:3])}{more}"
+        return [Together(told, tuple(lines[:20]))]
+
+    def _joint_of(self, node: Node, looked: Sequence[_Looked]) -> Joint:
+        return Joint(
+            self._allocator,
+            node,
+            [one.claim for one in looked],
+            [[tuple(group) for group in one.groups] for one in looked],
+            [one.judge for one in looked],
+            self._held,
         )
 
 
@@ -166,166 +177,56 @@ def explain(
     *,
     holders: Mapping[DeviceId, Sequence[str]] | None = None,
     error: str = "",
-    without: Callable[[frozenset[str]], Held] | None = None,
+    without: WithoutClaims | None = None,
 ) -> Explanation:
-    """Why `claims` cannot be allocated on any of `nodes`.
-
-    :param holders: the claims that hold a device, for the text.
-    :param error: what the attempt ended with, if it did.
-    :param without: what would be held without some claims, named as in `holders`.
-    """
-    from dracore.allocate.told import summary
-
-    problems = _problems(allocator, nodes)
-    funnels: list[Funnel] = []
-    looked: list[_Looked] = []
-    for index, claim in enumerate(claims):
-        judge = Judge(
-            allocator.matching,
-            allocator.features,
-            held,
-            holders or {},
-            claim.constraints,
-            allocator.judged,
-            allocator.rules,
-        )
-        found = _Looked(claim, judge)
-        try:
-            asks = Asks(allocator.classes, allocator.features, allocator.matching, Node(""), ())
-            found.groups = [list(group) for group in asks.of(index, claim)]
-        except (Fatal, SelectorFailed) as fault:
-            funnels.append(Funnel(claim.title, "", "", {}, (), blocks=True, error=str(fault)))
-            continue
-        looked.append(found)
-        for ask in (ask for group in found.groups for ask in group):
-            count = found.counts[ask] = _Count()
-            for node in nodes:
-                _look(allocator, judge, ask, node, count, held)
-        for group in found.groups:
-            stuck = all(not any(found.counts[ask].enough(ask, node.name) for node in nodes) for ask in group)
-            funnels += [_funnel(claim, ask, judge, found.counts[ask], blocks=stuck) for ask in group]
-    together: list[Together] = []
-    if not error and len(looked) == len(claims) and not any(funnel.blocks for funnel in funnels):
-        together = _joint(allocator, nodes, looked, held)
-        if together:
-            funnels = [_narrowed(funnel, together[0]) for funnel in funnels]
-    elif "constraint would not be satisfied" in error and len(looked) == len(claims):
-        together = list(_joint_of(allocator, nodes[0], looked, held).constraints())
-    text = summary(allocator, nodes, claims, funnels, problems, together)
-    ends = None
-    if without is not None and not error:
-
-        def fits(node: Node, names: frozenset[str]) -> bool:
-            answer = allocator.allocate(node, claims, without(names), limit=STEPS)
-            return answer.allocations is not None
-
-        ends = enough(_keeping(looked), fits)
-    return Explanation(tuple(funnels), text, tuple(problems), tuple(together), ends)
+    """One explanation: see :class:`Explainer`."""
+    return Explainer(allocator, held, holders, without).explain(nodes, claims, error)
 
 
 def _keeping(looked: Sequence[_Looked]) -> Iterator[tuple[Node, Ends]]:
     """The claims that keep a device away, with the node where they do."""
-    for count in (count for one in looked for count in one.counts.values()):
-        for device, reason in count.reasons.items():
+    for tally in (tally for one in looked for tally in one.tallies.values()):
+        for device, reason in tally.reasons.items():
             if reason.holders:
-                yield count.places[device][1], reason.holders
+                yield tally.places[device][1], reason.holders
 
 
-# --- one request by itself ------------------------------------------------------------------------------
-
-
-def _look(allocator: Allocator, judge: Judge, ask: Ask, node: Node, count: _Count, held: Held) -> None:
-    passed = 0
-    for pool in allocator.pools(node):
-        if pool.state is not PoolState.USABLE:
-            continue
-        for offer in pool.offers:
-            device = offer.device
-            early, late = judge.standing(ask, offer)
-            reason = judge.on_node(offer, node) if early is None else early
-            if reason is None and device.id in held.whole and not ask.admin and count.held >= REASONS_LIMIT:
-                if ask.all_devices:
-                    count.missing.add(node.name)
-                count.see(offer, node, _INDEX[Stage.IN_USE], None)
-                continue
-            if reason is None:
-                reason = judge.held_by_others(ask, offer)
-                count.held += reason is not None
-            reason = reason or late
-            if reason is None:
-                passed += 1
-            elif ask.all_devices and reason.stage not in (*SELECTORS, Stage.CAPACITY):
-                count.missing.add(node.name)
-            count.see(offer, node, _PASSED if reason is None else _INDEX[reason.stage], reason)
-    if passed:
-        count.passed[node.name] = passed
-
-
-def _funnel(claim: WantedClaim, ask: Ask, judge: Judge, count: _Count, *, blocks: bool) -> Funnel:
-    best_node = max(count.passed, key=lambda node: count.passed[node], default="")
+def _funnel(found: _Looked, ask: Ask, *, blocks: bool) -> Funnel:
+    tally = found.tallies[ask]
+    best_node = max(tally.passed, key=lambda node: tally.passed[node], default="")
     return Funnel(
-        claim.title,
+        found.claim.title,
         ask.name,
         "all" if ask.all_devices else str(ask.count),
-        count.left(),
-        tuple(count.reasons.values()),
-        count.passed.get(best_node, 0),
+        tally.left(),
+        tuple(tally.reasons.values()),
+        tally.passed.get(best_node, 0),
         best_node,
         blocks,
-        ambiguous=frozenset(count.ambiguous),
-        closest=closest(judge, ask, count.reasons, count.places),
+        ambiguous=frozenset(tally.ambiguous),
+        closest=closest(found.judge, ask, tally.reasons, tally.places) if blocks else None,
     )
 
 
-# --- all of them together -------------------------------------------------------------------------------
-
-
-def _joint(
-    allocator: Allocator, nodes: Sequence[Node], looked: Sequence[_Looked], held: Held
-) -> list[Together]:
-    """What is in the way on the nodes where each request finds enough; else which node lacks what."""
-    lacking = {
-        node.name: [ask for one in looked for group in one.lacking(node.name) for ask in group[:1]]
-        for node in nodes
-    }
-    open_to = [node for node in nodes if not lacking[node.name]]
-    if open_to:
-        found = [_joint_of(allocator, node, looked, held).find() for node in open_to[:NODES_LIMIT]]
-        rest = len(open_to) - 1
-        if rest:
-            others = "the other node that has" if rest == 1 else f"the {rest} other nodes that have"
-            found[0] = replace(found[0], told=f"{found[0].told}; nor on {others} enough")
-        return found
-    lines = []
-    for name, asks in sorted(lacking.items(), key=lambda entry: len(entry[1])):
-        names = " and ".join(dict.fromkeys(ask.name.partition("/")[0] for ask in asks))
-        lines.append(f"node {name} has too little for {names}")
-    more = f" and {len(lines) - 3} more nodes" if len(lines) > 3 else ""
-    return [Together(f"no node has enough for all requests: {'; '.join(lines[:3])}{more}", tuple(lines[:20]))]
-
-
-def _joint_of(allocator: Allocator, node: Node, looked: Sequence[_Looked], held: Held) -> Joint:
-    return Joint(
-        allocator,
-        node,
-        [one.claim for one in looked],
-        [[tuple(group) for group in one.groups] for one in looked],
-        [one.judge for one in looked],
-        held,
-    )
-
-
-def _narrowed(funnel: Funnel, together: Together) -> Funnel:
-    """The funnel with how many devices can be had together as its end."""
-    most = together.most.get((funnel.claim, funnel.request))
-    if most is None:
-        return funnel
-    funnel = replace(funnel, short=together.few)
-    if most >= funnel.left[Stage.CONSTRAINTS]:
-        return funnel
-    more = together.reasons.get((funnel.claim, funnel.request), ())
-    left = {**funnel.left, Stage.CONSTRAINTS: most}
-    return replace(funnel, left=left, reasons=(*funnel.reasons, *more))
+def _narrowed(funnels: Sequence[Funnel], looked: Sequence[_Looked], together: Together) -> list[Funnel]:
+    """The funnels with how many devices can be had together as their end."""
+    asks = [(one, ask) for one in looked for group in one.groups for ask in group]
+    found = []
+    for funnel, (one, ask) in zip(funnels, asks, strict=True):
+        most = together.most.get((funnel.claim, funnel.request))
+        if most is None:
+            found.append(funnel)
+            continue
+        if together.few:
+            tally = one.tallies[ask]
+            near = closest(one.judge, ask, tally.reasons, tally.places)
+            funnel = replace(funnel, short=True, closest=near)
+        if most < funnel.left[Stage.CONSTRAINTS]:
+            more = together.reasons.get((funnel.claim, funnel.request), ())
+            left = {**funnel.left, Stage.CONSTRAINTS: most}
+            funnel = replace(funnel, left=left, reasons=(*funnel.reasons, *more))
+        found.append(funnel)
+    return found
 
 
 # --- pools that do not count ----------------------------------------------------------------------------

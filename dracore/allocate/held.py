@@ -8,7 +8,7 @@ from typing import Any
 
 from dracore.allocate import fields
 from dracore.allocate.fields import Fault
-from dracore.allocate.published import DeviceId, billionths
+from dracore.allocate.published import DeviceId, PoolId, billionths
 from dracore.model.device import JSON
 
 
@@ -18,6 +18,8 @@ class Held:
 
     whole: set[DeviceId] = field(default_factory=set)
     shared: dict[DeviceId, dict[str, int]] = field(default_factory=dict)
+    changes: dict[PoolId, int] = field(default_factory=dict)
+    """Pool to how often something of it was taken: what was found out for a lower number is out of date."""
 
     def uses(self, device: DeviceId) -> bool:
         """Whether any claim holds it or a share of it."""
@@ -43,6 +45,8 @@ class Held:
             fields.text(result, "pool", required=True),
             fields.text(result, "device", required=True),
         )
+        pool = PoolId(device.driver, device.pool)
+        self.changes[pool] = self.changes.get(pool, 0) + 1
         if not (consumable and result.get("shareID")):
             self.whole.add(device)
             return

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol, TypeAlias
+from collections.abc import Hashable, Mapping
+from typing import Any, Protocol
 
 from dracore import selectors
 from dracore.allocate.features import RELEASES, minor
 from dracore.allocate.published import PublishedDevice
 from dracore.errors import SelectorError
 
-Compiled: TypeAlias = Callable[[str, Mapping[str, Any]], bool]
-"""Driver and device, as published, to the selector's answer; raises :class:`SelectorError`."""
+
+class Compiled(Protocol):
+    """A selector that can be asked about a device of a driver, as published."""
+
+    def matches(self, driver: str, device: Mapping[str, Any]) -> bool:
+        """Its answer.
+
+        :raises SelectorError: it fails on this device.
+        """
+        ...
+
+    def shape(self, driver: str, device: Mapping[str, Any]) -> Hashable | None:
+        """What it reads of a device: those of one shape get one answer. None: that cannot be told."""
+        ...
 
 
 class Compiler(Protocol):
@@ -25,7 +37,7 @@ class Compiler(Protocol):
 
 def cel(expression: str) -> Compiled:
     """The compiler of :mod:`dracore.selectors`."""
-    return selectors.compile(expression).matches
+    return selectors.compile(expression)
 
 
 def cel_of(release: str) -> Compiler:
@@ -42,7 +54,7 @@ def cel_of(release: str) -> Compiler:
     version = (1, int(known.partition(".")[2]))
     shape = selectors.Features(consumable_capacity=True, list_attributes=version >= (1, 36))
     environment = selectors.new(version, shape)
-    return lambda expression: selectors.compile(expression, environment).matches
+    return lambda expression: selectors.compile(expression, environment)
 
 
 class SelectorFailed(Exception):
@@ -71,8 +83,15 @@ class Matching:
             answers = self._answers[expression] = {}
         found = answers.get(device)
         if found is None:
-            found = answers[device] = self.compiled(expression)(device.id.driver, device.content)
+            found = answers[device] = self.compiled(expression).matches(device.id.driver, device.content)
         return found
+
+    def shape(self, expression: str, device: PublishedDevice) -> Hashable | None:
+        """What an expression reads of a device; None where that cannot be told."""
+        try:
+            return self.compiled(expression).shape(device.id.driver, device.content)
+        except SelectorError:
+            return None
 
     def compiled(self, expression: str) -> Compiled:
         """The compiled expression.

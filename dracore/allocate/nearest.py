@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from dracore.allocate.asks import Ask
+from dracore.allocate.judge import Judge
 from dracore.allocate.nodes import Node
 from dracore.allocate.pools import Offer
 from dracore.allocate.published import PublishedDevice
-from dracore.allocate.reasons import ORDER, Judge, Reason, Stage
+from dracore.allocate.reasons import INDEX, Reason, Stage
 
 _LOOKED_AT = 1_000
 """Devices of which all obstacles are found; of more those that come farthest."""
 _ALIKE = 64
 """Devices with the same first reason of which more is found out."""
 _TRIED = 50
-_INDEX = {stage: index for index, stage in enumerate(ORDER)}
 
 
 def closest(
@@ -30,7 +30,7 @@ def closest(
     A device of another class is none where there are some of this class: it is not meant. Nor is one that
     would not do after all: with the values that it ought to have the selectors must be true.
     """
-    classed = any(_INDEX[reason.stage] > _INDEX[Stage.CLASS] for reason in reasons.values())
+    classed = any(INDEX[reason.stage] > INDEX[Stage.CLASS] for reason in reasons.values())
     alike: dict[str, list[PublishedDevice]] = {}
     for device, reason in reasons.items():
         if not (classed and reason.stage is Stage.CLASS):
@@ -38,7 +38,7 @@ def closest(
             if len(known) < _ALIKE:
                 known.append(device)
     meant = [device for known in alike.values() for device in known]
-    meant.sort(key=lambda device: (-_INDEX[reasons[device].stage], reasons[device].distance, device.id))
+    meant.sort(key=lambda device: (-INDEX[reasons[device].stage], reasons[device].distance, device.id))
     found = []
     for device in meant[:_LOOKED_AT]:
         offer, node = places[device]
@@ -60,4 +60,4 @@ def closest(
 def _rank(obstacles: Sequence[Reason]) -> tuple[int, int, float, tuple[str, ...]]:
     many = sum(reason.parts for reason in obstacles)
     far = sum(reason.distance for reason in obstacles)
-    return many, -_INDEX[obstacles[0].stage], far, tuple(obstacles[0].device)
+    return many, -INDEX[obstacles[0].stage], far, tuple(obstacles[0].device)

@@ -145,6 +145,13 @@ def _top(expression: str) -> Iterator[tuple[int, str]]:
             yield index, sign
 
 
+@lru_cache(maxsize=1024)
+def quotes(expression: str) -> bool:
+    """Whether a literal holds what looks like a path: then more is shown of a device than is read."""
+    outside = {index for index, _ in _signs(expression[:_LONGEST])}
+    return any(match.start() not in outside for match in _READ.finditer(expression[:_LONGEST]))
+
+
 def reads(term: str, device: PublishedDevice) -> list[Read]:
     """The attributes and capacities that a term names, with this device's values."""
     found: dict[str, Read] = {}

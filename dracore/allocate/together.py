@@ -15,10 +15,11 @@ from dracore.allocate.asks import Ask
 from dracore.allocate.candidates import Candidates, Group, both, listed
 from dracore.allocate.compared import Compared, Together
 from dracore.allocate.held import Held
+from dracore.allocate.judge import Judge
 from dracore.allocate.nodes import Node
 from dracore.allocate.pools import Offer
 from dracore.allocate.published import DeviceId, billionths
-from dracore.allocate.reasons import Judge, Reason, in_unit, plain
+from dracore.allocate.reasons import Reason, in_unit, plain
 from dracore.allocate.search import Without
 from dracore.allocate.shares import taken
 from dracore.allocate.wanted import Constraint, WantedClaim

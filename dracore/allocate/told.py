@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from dracore.allocate.allocator import Allocator
+from dracore.allocate.compared import Together
+from dracore.allocate.funnels import Explanation, Funnel
 from dracore.allocate.near import hint
+from dracore.allocate.nodes import Node
 from dracore.allocate.reasons import Reason, Stage
-
-if TYPE_CHECKING:
-    from dracore.allocate.allocator import Allocator
-    from dracore.allocate.compared import Together
-    from dracore.allocate.explain import Explanation, Funnel
-    from dracore.allocate.nodes import Node
-    from dracore.allocate.wanted import WantedClaim
+from dracore.allocate.wanted import WantedClaim
 
 _WORDS = {
     Stage.CAPACITY: ("is large enough", "are large enough"),

@@ -11,8 +11,8 @@ import click
 from dracore.errors import ConfigError, DracoreError
 
 if TYPE_CHECKING:
-    from dracore.allocate.explain import Explanation, Funnel
-    from dracore.allocate.simulation import Outcome
+    from dracore.allocate.funnels import Explanation, Funnel
+    from dracore.allocate.outcomes import Outcome
     from dracore.allocate.world import World
 
 WRONG_INPUT = 2

@@ -75,6 +75,6 @@ def _server(version: str | None, gates: tuple[str, ...]) -> dict[str, Any]:
         wanted = {"features": known, "release": release}
     return {
         **wanted,
-        "compiler": lambda text: selectors.compile(text, environment).matches,
+        "compiler": lambda text: selectors.compile(text, environment),
         "cost": lambda text: selectors.compile(text, environment).cost,
     }

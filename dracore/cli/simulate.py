@@ -12,7 +12,7 @@ from dracore.errors import DracoreError
 
 if TYPE_CHECKING:
     from dracore.allocate.features import Features
-    from dracore.allocate.simulation import Outcome
+    from dracore.allocate.outcomes import Outcome
     from dracore.allocate.world import World
 
 WRONG_INPUT = 2

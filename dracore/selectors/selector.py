@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -71,6 +71,19 @@ class Selector:
         if isinstance(answer, Fault):
             raise self.error(answer, driver, device)
         return answer
+
+    def shape(self, driver: str, device: Device | Mapping[str, Any]) -> Hashable | None:
+        """What the expression reads of a device: those of one shape get one answer.
+
+        None where it may read anything, or the device is malformed.
+        """
+        projection = self._projection(driver)
+        if projection is None:
+            return None
+        if isinstance(device, Device):
+            return (driver, *projection.key(device))
+        key = projection.published_key(device)
+        return None if key is None else (driver, *key)
 
     def matches_all(self, driver: str, devices: Iterable[Device]) -> Iterator[bool | SelectorError]:
         """For each device what :meth:`matches` gives, or the error that it raises."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -41,14 +41,19 @@ def slice_(
     }
 
 
-def compiler(expression: str) -> Callable[[str, Mapping[str, Any]], bool]:
+class Plain:
     """``driver=X`` or ``<attribute>=<int>``: stands in for CEL."""
-    name, _, value = expression.partition("=")
 
-    def matches(driver: str, content: Mapping[str, Any]) -> bool:
-        return driver == value if name == "driver" else content["attributes"][name]["int"] == int(value)
+    def __init__(self, expression: str) -> None:
+        self.name, _, self.value = expression.partition("=")
 
-    return matches
+    def matches(self, driver: str, device: Mapping[str, Any]) -> bool:
+        if self.name == "driver":
+            return driver == self.value
+        return bool(device["attributes"][self.name]["int"] == int(self.value))
+
+    def shape(self, driver: str, device: Mapping[str, Any]) -> None:
+        return None
 
 
 CLASSES = [
@@ -75,7 +80,7 @@ def claim(*requests: dict[str, Any], **devices: Any) -> dict[str, Any]:
 
 
 def run(content: dict[str, Any], *slices: dict[str, Any], taken: Any = ()) -> Any:
-    return allocate(content, slices, CLASSES, taken=taken, compiler=compiler)
+    return allocate(content, slices, CLASSES, taken=taken, compiler=Plain)
 
 
 def names(allocation: Any) -> list[tuple[str, str]]:

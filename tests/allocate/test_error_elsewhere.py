@@ -7,7 +7,8 @@ from typing import Any
 
 from dracore.allocate.documents import Source
 from dracore.allocate.features import Features
-from dracore.allocate.simulation import Outcome, Simulation
+from dracore.allocate.outcomes import Outcome
+from dracore.allocate.simulation import Simulation
 from dracore.allocate.world import World
 
 GROUP = "resource.k8s.io/v1"

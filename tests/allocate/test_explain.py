@@ -12,8 +12,9 @@ from clusters import Cluster
 
 from dracore.allocate.allocator import Allocator
 from dracore.allocate.documents import Source
-from dracore.allocate.explain import Explanation, explain
+from dracore.allocate.explain import Explainer, explain
 from dracore.allocate.features import Features
+from dracore.allocate.funnels import Explanation
 from dracore.allocate.held import Held
 from dracore.allocate.nodes import Node
 from dracore.allocate.reasons import ORDER, Stage
@@ -111,3 +112,36 @@ def test_a_constraint_that_is_blamed_is_the_one() -> None:
         assert fits(simulation.allocator, simulation.nodes, free, simulation.held), f"seed {seed}"
         blamed += 1
     assert blamed >= 3
+
+
+@pytest.mark.parametrize("limit", [2, 2_000])
+def test_what_is_remembered_says_what_a_fresh_look_says(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Claim after claim is refused, and something is taken in between."""
+    monkeypatch.setattr("dracore.allocate.looks.REASONS_LIMIT", limit)
+    remembered, compared = Explainer.explain, []
+
+    def both(self: Explainer, nodes: Any, claims: Any, error: str = "") -> Explanation:
+        found = remembered(self, nodes, claims, error)
+        fresh = Explainer(self._allocator, self._held, self._holders, self._without)
+        assert found == remembered(fresh, nodes, claims, error)
+        compared.append(found)
+        return found
+
+    monkeypatch.setattr(Explainer, "explain", both)
+    for seed in range(300, 345):
+        cluster = Cluster(seed)
+        objects = list(cluster.objects)
+        waiting = [
+            item for item in cluster.objects if item["kind"] == "ResourceClaim" and "status" not in item
+        ]
+        for number in range(3):
+            for item in waiting:
+                meta = {**item["metadata"], "name": f"{item['metadata']['name']}-{number}"}
+                objects.append({**item, "metadata": meta})
+        text = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
+        world = World().read(Source("cluster", text))
+        Simulation(world, Features.of("1.37", cluster.gates), limit=20_000, thorough=True).run()
+    assert len(compared) > 150
+    assert any(
+        "team/" in reason.text for one in compared for funnel in one.funnels for reason in funnel.reasons
+    )

@@ -10,7 +10,8 @@ from simulated import SIMULATED
 
 from dracore.allocate.documents import Source
 from dracore.allocate.features import GATES, RELEASES, Features
-from dracore.allocate.simulation import Outcome, Simulation
+from dracore.allocate.outcomes import Outcome
+from dracore.allocate.simulation import Simulation
 from dracore.allocate.world import World
 
 

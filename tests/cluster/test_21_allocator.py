@@ -27,7 +27,8 @@ from simulated import SIMULATED  # noqa: E402
 
 from dracore.allocate.documents import Source  # noqa: E402
 from dracore.allocate.features import Features  # noqa: E402
-from dracore.allocate.simulation import Outcome, Simulation  # noqa: E402
+from dracore.allocate.outcomes import Outcome  # noqa: E402
+from dracore.allocate.simulation import Simulation  # noqa: E402
 from dracore.allocate.world import World  # noqa: E402
 
 JSON = Any
