@@ -18,7 +18,8 @@ from typing import Any, Generic, TypeVar
 
 from dracore.errors import DracoreError, JournalError
 from dracore.model.seam import Seam, no_seam
-from dracore.prepare import checksums, restore, salvage, schema, storage
+from dracore.prepare import checksums, openfile, restore, salvage, schema, storage
+from dracore.prepare.openfile import OpenFile
 from dracore.prepare.ports import Clock, Reports, Silent, SystemClock
 from dracore.prepare.storage import cannot
 from dracore.prepare.transaction import Tx
@@ -30,12 +31,6 @@ BUSY_TIMEOUT = 5.0
 """Seconds that a commit waits for another process's; theirs take milliseconds."""
 IMPATIENT = 0.2
 """The same after a wait that was in vain, until one succeeds: the waits of one call must not add up."""
-TRIES = 5
-"""To put a journal back that somebody takes away again meanwhile."""
-CACHE_KIB = 512
-"""Page cache of one connection: a call touches a dozen pages of 4 KiB, the rest would stay for ever."""
-WAL_LIMIT = 4 * 1024 * 1024
-"""Bytes that the write-ahead log keeps after it has been emptied."""
 
 
 class _Work(Generic[T]):
@@ -61,10 +56,7 @@ class Journal:
 
     def __init__(
         self,
-        writer: sqlite3.Connection,
-        reader: sqlite3.Connection,
-        guard: int,
-        path: Path,
+        file: OpenFile,
         *,
         seam: Seam,
         clock: Clock,
@@ -73,7 +65,7 @@ class Journal:
         fresh: bool,
         lost: bool,
     ) -> None:
-        self.path = path
+        self.path = file.path
         self.salvaged = salvaged
         """What was saved of a damaged journal, when this one replaced it."""
         self.fresh = fresh
@@ -83,9 +75,7 @@ class Journal:
         """No journal was there, although one had been made here."""
         self.problem = ""
         """Why it cannot be used now: it is damaged, or not in its place and cannot be put back."""
-        self._writer = writer
-        self._reader = reader
-        self._guard = guard
+        self._file = file
         self._seam = seam
         self._clock = clock
         self._reports = reports
@@ -96,9 +86,6 @@ class Journal:
         self._closed = False
         self._impatient = False
         self._damaged = False
-        self._place = (0, 0)
-        self._size = 0
-        self._settle()
 
     @classmethod
     def open(
@@ -129,7 +116,7 @@ class Journal:
             if damage:
                 aside = storage.set_aside(path, guard, damage.text, clock)
                 saved = salvage.read(aside, damage)
-            writer = _connect(path)
+            writer = openfile.connect(path, BUSY_TIMEOUT)
             try:
                 writer.execute("PRAGMA journal_mode = WAL")
                 empty = schema.bring_up(writer)
@@ -140,11 +127,12 @@ class Journal:
                 lost = empty and saved is None and storage.was_made(guard)
                 fresh = salvage.mark_unswept(writer, anew=lost or saved is not None) or empty
                 storage.sync_folder(folder)
-                reader = _connect_to_read(path)
+                reader = openfile.connect_to_read(path, BUSY_TIMEOUT)
             except BaseException:
                 writer.close()
                 raise
             storage.mark_made(guard)
+            file = OpenFile(path, writer, reader, guard, timeout=BUSY_TIMEOUT, seam=seam, clock=clock)
         except BaseException as error:
             if guard >= 0:
                 os.close(guard)
@@ -158,10 +146,7 @@ class Journal:
             reports.event("JournalDamaged", saved.summary())
             reports.count("journal_damaged_total")
         return cls(
-            writer,
-            reader,
-            guard,
-            path,
+            file,
             seam=seam,
             clock=clock,
             reports=reports,
@@ -207,12 +192,7 @@ class Journal:
             displaced = True
             with contextlib.suppress(JournalError):
                 displaced = self._is_displaced()
-            if displaced:
-                restore.close_lost(self._writer, self._reader)
-            else:
-                self._reader.close()
-                self._writer.close()  # the last one: it empties the log into the database
-            os.close(self._guard)
+            self._file.close(displaced=displaced)
 
     # --- work ---------------------------------------------------------------------------------------
 
@@ -247,12 +227,13 @@ class Journal:
         self._check()
         with self._reading:
             try:
-                self._reader.execute("BEGIN")
+                reader = self._file.reader
+                reader.execute("BEGIN")
                 try:
-                    return run(Tx(self._reader, self._clock))
+                    return run(Tx(reader, self._clock))
                 finally:
-                    if self._reader.in_transaction:
-                        self._reader.execute("ROLLBACK")
+                    if reader.in_transaction:
+                        reader.execute("ROLLBACK")
             except sqlite3.Error as error:
                 raise self._failed("read", error) from error
 
@@ -299,7 +280,7 @@ class Journal:
         """Begins a transaction on the file that is in the journal's place."""
         while True:
             try:
-                self._writer.execute("BEGIN IMMEDIATE")
+                self._file.writer.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError as error:
                 if storage.is_busy(error) and not self._impatient:
                     self._be_patient(False)
@@ -309,16 +290,17 @@ class Journal:
             try:
                 # After the lock: who puts the file back holds it meanwhile.
                 if not self._is_displaced():
-                    return self._writer
+                    return self._file.writer
             except BaseException:
-                self._writer.execute("ROLLBACK")
+                self._file.writer.execute("ROLLBACK")
                 raise
-            self._writer.execute("ROLLBACK")
+            self._file.writer.execute("ROLLBACK")
             self._put_back()
 
     def _be_patient(self, patient: bool) -> None:
         self._impatient = not patient
-        self._writer.execute(f"PRAGMA busy_timeout = {int((BUSY_TIMEOUT if patient else IMPATIENT) * 1000)}")
+        seconds = BUSY_TIMEOUT if patient else IMPATIENT
+        self._file.writer.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
 
     def _run_one(self, tx: Tx, work: _Work[Any]) -> None:
         tx.execute("SAVEPOINT one")
@@ -349,49 +331,22 @@ class Journal:
 
     # --- the file in its place ----------------------------------------------------------------------
 
-    def _settle(self) -> None:
-        found = os.stat(self.path)
-        self._place = (found.st_dev, found.st_ino)
-        self._size = found.st_size
-
     def _is_displaced(self) -> bool:
-        """Whether the file was moved or deleted while it is open here.
-
-        :raises JournalError: it is shorter than it was: SQLite never makes it so.
-        """
+        """:raises JournalError: it is not whole any more."""
         try:
-            found = os.stat(self.path)
-        except OSError:
-            return True
-        if (found.st_dev, found.st_ino) != self._place:
-            return True
-        if found.st_size < self._size:
-            raise self._failed("use", sqlite3.DatabaseError("it was cut off: the file is malformed now"))
-        self._size = found.st_size
-        return False
+            return self._file.is_displaced()
+        except sqlite3.DatabaseError as error:
+            raise self._failed("use", error) from error
 
     def _put_back(self) -> None:
         """:raises JournalError: it cannot be put back now."""
-        with self._reading:
-            for left in reversed(range(TRIES)):
-                try:
-                    done = restore.put_back(
-                        self.path, self._writer, self._reader, clock=self._clock, seam=self._seam
-                    )
-                    self._change_over()
-                    break
-                except (sqlite3.Error, OSError, JournalError) as error:
-                    if left and not storage.is_busy(error):
-                        continue  # somebody may be at the folder still
-                    text = error.what if isinstance(error, JournalError) else storage.text_of(error)
-                    failure = JournalError(
-                        "the journal was moved or deleted under the running process and cannot be put back "
-                        f"({text})",
-                        where=str(self.path),
-                        fix="make its folder writable again; do not restart dracore before",
-                    )
-                    self._cannot_go_on(failure, "JournalDisplaced")
-                    raise failure from error
+        try:
+            with self._reading:
+                done = self._file.put_back()
+        except JournalError as error:
+            self._cannot_go_on(error, "JournalDisplaced")
+            raise
+        self._impatient = False
         self.problem = ""
         if done.written:
             text = "the journal was moved or deleted under the running process; it is written again, whole"
@@ -399,31 +354,6 @@ class Journal:
                 text += f"; what lay in its place is {done.aside.name} now"
             self._reports.event("JournalRestored", text)
             self._reports.count("journal_restored_total")
-
-    def _change_over(self) -> None:
-        """From the lost file to the one that is in its place; neither, where that is gone again."""
-        guard = storage.open_guard(self.path.with_name("journal.lock"))
-        opened: list[sqlite3.Connection] = []
-        try:
-            storage.mark_made(guard)
-            place = os.stat(self.path)
-            opened.append(_connect(self.path, "rw"))
-            opened[0].execute("PRAGMA journal_mode = WAL")
-            checksums.install(opened[0])
-            opened.append(_connect_to_read(self.path))
-            if not os.path.samestat(os.stat(self.path), place) or not restore.follows(
-                opened[1], self._reader
-            ):
-                raise JournalError("it is taken away again and again")
-        except BaseException:
-            restore.close_lost(*opened)
-            os.close(guard)
-            raise
-        os.close(self._guard)
-        restore.close_lost(self._writer, self._reader)
-        self._writer, self._reader, self._guard = opened[0], opened[1], guard
-        self._impatient = False
-        self._settle()
 
     def _failed(self, verb: str, error: sqlite3.Error | OSError) -> JournalError:
         """What is said of a failure; a damage is said once to everybody, and nothing is written any more."""
@@ -443,38 +373,13 @@ class Journal:
             self._reports.event(reason, text)
 
 
-def _connect(path: Path, mode: str = "rwc") -> sqlite3.Connection:
-    """:param mode: ``rw`` makes no new file, ``ro`` changes none."""
-    connection = sqlite3.connect(
-        f"{path.resolve().as_uri()}?mode={mode}",
-        uri=True,
-        isolation_level=None,
-        check_same_thread=False,
-        timeout=BUSY_TIMEOUT,
-        cached_statements=256,
-    )
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
-    connection.execute("PRAGMA temp_store = MEMORY")
-    connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-    return connection
-
-
-def _connect_to_read(path: Path) -> sqlite3.Connection:
-    """One that cannot change the file, nor remove its log when it is closed."""
-    connection = _connect(path, "ro")
-    # SQLite opens the log with the first query, by its name: now, while that is there.
-    connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    return connection
-
-
 def peek(folder: Path) -> tuple[int, int]:
     """Claims and effects in a journal that nobody here has open; none where there is no journal to read."""
     path = folder / FILE
     if not path.is_file():
         return 0, 0
     try:
-        with contextlib.closing(_connect_to_read(path)) as connection:
+        with contextlib.closing(openfile.connect_to_read(path, BUSY_TIMEOUT)) as connection:
             if schema.version_of(connection) is None:
                 return 0, 0
             (claims,) = connection.execute("SELECT count(*) FROM claims").fetchone()

@@ -48,7 +48,9 @@ def full_while_running(world: World) -> None:
     engine.recover()
     first, second = world.claim("c1", "dev-0"), world.claim("c2", "dev-1")
     engine.prepare(first, Call())
-    engine.kit.journal._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # its log has no room of its own
+    engine.kit.journal._file.writer.execute(
+        "PRAGMA wal_checkpoint(TRUNCATE)"
+    )  # its log has no room of its own
     filler = fill(world.plugin_folder)
     text = refused(lambda: engine.prepare(second, Call()))
     assert "database or disk is full" in text, text
@@ -79,7 +81,7 @@ def full_in_the_middle(world: World) -> None:
 
     def seam(point: str, detail: str = "") -> None:
         if point == "effect.apply.after" and not fillers:
-            engine.kit.journal._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            engine.kit.journal._file.writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             fillers.append(fill(world.plugin_folder))
 
     world.seam = seam

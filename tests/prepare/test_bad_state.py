@@ -285,7 +285,7 @@ class TestLocked:
             real(self, patient)
 
         monkeypatch.setattr(type(journal), "_be_patient", be_patient)
-        journal._writer.execute("PRAGMA busy_timeout = 50")
+        journal._file.writer.execute("PRAGMA busy_timeout = 50")
         other = sqlite3.connect(world.plugin_folder / "journal.db", isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         world.holds(Thing("a"))
@@ -305,7 +305,7 @@ class TestLocked:
         import threading
 
         journal = Journal.open(tmp_path)
-        journal._writer.execute("PRAGMA busy_timeout = 100")
+        journal._file.writer.execute("PRAGMA busy_timeout = 100")
         other = sqlite3.connect(tmp_path / "journal.db", isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         begun = []

@@ -3,19 +3,19 @@
 import os
 import sys
 
-from dracore.prepare import journal
+from dracore.prepare import openfile
 from dracore.testing.crash.__main__ import main
 
 
 def without_journal_syncs():
-    connect = journal._connect
+    connect = openfile.connect
 
-    def careless(path, *mode):
-        connection = connect(path, *mode)
+    def careless(*arguments):
+        connection = connect(*arguments)
         connection.execute("PRAGMA synchronous = OFF")
         return connection
 
-    journal._connect = careless
+    openfile.connect = careless
 
 
 def without_spec_syncs():

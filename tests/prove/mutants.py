@@ -292,7 +292,7 @@ MUTANTS = {
         "drill",
     ),
     "the journal is not synced": Mutant(
-        "dracore.prepare.journal",
+        "dracore.prepare.openfile",
         '"PRAGMA synchronous = FULL"',
         '"PRAGMA synchronous = OFF"',
         "promise",
