@@ -12,7 +12,7 @@ import pytest
 
 from dracore.testing.crash import sampling
 from dracore.testing.crash.matrix import MODES
-from dracore.testing.crash.scenarios import SCENARIOS
+from dracore.testing.crash.scenarios import PROMISED, SCENARIOS
 
 HERE = Path(__file__).parent
 SEED = os.environ.get("DRACORE_PROVE_SEED", "1")
@@ -40,6 +40,8 @@ def matrix(*arguments, module="dracore.testing.crash", environment=None):
 def test_the_scenarios_are_those_that_are_promised():
     assert len(SCENARIOS) >= 20
     assert len({story.name for story in SCENARIOS}) == len(SCENARIOS)
+    assert len(PROMISED) == 10
+    assert {story.name for story in SCENARIOS} >= PROMISED
 
 
 @pytest.mark.timeout(300)

@@ -13,7 +13,7 @@ from dracore.testing.crash import things
 from dracore.testing.crash.double import NodeDouble
 from dracore.testing.crash.matrix import MODES
 from dracore.testing.crash.running import run
-from dracore.testing.crash.scenarios import SCENARIOS
+from dracore.testing.crash.scenarios import PROMISED, SCENARIOS
 from dracore.testing.crash.stand import Code, Subject
 
 ENGINE = Subject("things", Code.of(things), Code.of(NodeDouble))
@@ -26,7 +26,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--every", type=int, default=1, help="a seeded n-th of the points (1: all)")
     parser.add_argument("--seed", default="")
-    parser.add_argument("--thin", action="store_true", help="fewer points of the modes that are alike")
+    parser.add_argument(
+        "--thin",
+        action="store_true",
+        help="of scenarios that nobody asked for, fewer points of modes that are alike",
+    )
     parser.add_argument("--sample", action="store_true", help="one seeded point of every kind")
     parser.add_argument("--mode", action="append", choices=MODES)
     parser.add_argument("--only", action="append", help="scenarios whose names contain this")
@@ -39,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         every=chosen.every,
         seed=chosen.seed,
         jobs=chosen.jobs,
-        thin=chosen.thin,
+        thin=[story.name for story in stories if story.name not in PROMISED] if chosen.thin else (),
         sample=chosen.sample,
         verbose=True,
     )

@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from dracore.errors import DracoreError
 from dracore.testing.crash import drill, rules
 from dracore.testing.crash.outside import Outside
 from dracore.testing.crash.play import Player
 from dracore.testing.crash.points import Fault, Points
-from dracore.testing.crash.scenario import Scenario
+from dracore.testing.crash.scenario import Scenario, Step
 from dracore.testing.crash.snapshots import Snapshots
 from dracore.testing.crash.stand import Stand, Subject, start
 
@@ -82,15 +83,16 @@ def drilled(subject: Subject, folder: Path, story: Scenario) -> Any:
     drill.watch(player, points, found)
     points.watch(Outside(folder, found.append))
 
-    def between() -> None:
+    def between(step: Step, error: DracoreError | None) -> None:
         passed = len(points.seen)
+        found.extend(rules.answered(player.stand, step, error))
         found.extend(rules.check(player.stand, settled=False, swept=False))
         del points.seen[passed:]  # those of the check's own probes
 
     player.play(between)
     found += rules.untouched(player.stand, before)
     seen = list(points.seen)
-    found += rules.go_on(player.stand, before, swept=False, undisturbed=True)
+    found += rules.go_on(player.stand, before, swept=False)
     return seen, before, list(dict.fromkeys(found))
 
 

@@ -38,16 +38,19 @@ class Player:
                 self.stand.cluster.put(uid, ask)
         return self
 
-    def play(self, between: Callable[[], None] = lambda: None) -> None:
+    def play(self, between: Callable[[Step, DracoreError | None], None] = lambda step, error: None) -> None:
         """Takes the steps; what the driver answers with an error is the kubelet's business.
 
-        :param between: called after each step.
+        :param between: called after each step, with the error that it was answered.
         """
         for step in self.story.steps:
             self.points.caller_gone = False
-            with contextlib.suppress(DracoreError):
+            answered = None
+            try:
                 self.take(step)
-            between()
+            except DracoreError as error:
+                answered = error
+            between(step, answered)
             if self.points.resumed:
                 return  # the kubelet has long gone over to another instance
 
@@ -63,7 +66,7 @@ class Player:
         """
         stand = self.stand
         match step:
-            case steps.Prepare(uid, seconds, comes):
+            case steps.Prepare(uid, seconds, comes, _):
                 if not comes:
                     self._prepare(uid, seconds)
                 else:
@@ -72,7 +75,7 @@ class Player:
                     stand.ground.set(comes)
             case steps.Late(uid, waiting):
                 self._late(uid, waiting)
-            case steps.Unprepare(uid):
+            case steps.Unprepare(uid, _):
                 stand.cluster.run(uid, run=False)  # the kubelet has ended them before
                 stand.cluster.asked(uid)
                 stand.engine.unprepare(stand.cluster.ref(uid), self._call())

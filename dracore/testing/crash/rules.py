@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from typing import Any
 
-from dracore.errors import DeviceBusy, DracoreError
+from dracore.errors import DeviceBusy, DracoreError, EffectFailed
 from dracore.model.effect import Absent
 from dracore.prepare import holdings, records
 from dracore.prepare.holdings import Held
@@ -14,6 +15,7 @@ from dracore.prepare.locks import digest
 from dracore.prepare.transaction import Tx
 from dracore.testing.cdi import CdiCache, CdiError
 from dracore.testing.crash.cluster import KubeletCall, same_answer
+from dracore.testing.crash.scenario import Prepare, Step, Unprepare
 from dracore.testing.crash.stand import Stand
 
 RULES = {
@@ -31,7 +33,8 @@ RULES = {
     "foreign": "files of others are never touched",
     "strays": "no folder, lock of a unit or spec without its claim",
     "order": "nothing is made before what it needs or taken away while it is needed",
-    "again": "prepare may be called again, and unprepare always ends well",
+    "again": "prepare and unprepare may be called again, and end well where nothing is in their way",
+    "undone": "a prepare that is refused has undone what it did before it answers",
     "survives": "a fault is an answer, never the end of the process",
     "probe-truth": "probe says Present after apply (with apply's outcome) and Absent after revert",
     "outside": "an effect writes nowhere but on the ground, where it can be observed",
@@ -185,26 +188,43 @@ def untouched(stand: Stand, before: Any) -> list[str]:
     return [f"nothing-left: nothing is held and the node is not as it was: {difference(before, after)}"]
 
 
-def go_on(stand: Stand, before: Any, *, swept: bool = True, undisturbed: bool = False) -> list[str]:
+def answered(stand: Stand, step: Step, error: DracoreError | None) -> list[str]:
+    """What is wrong with the answer to one step, when no fault was about."""
+    if not isinstance(step, (Prepare, Unprepare)):
+        return []
+    what = f"{type(step).__name__.lower()} of claim {step.claim}"
+    if error is None:
+        return [f"again: {what} ends well, and should be refused"] if step.refused else []
+    found = [] if step.refused else [f"again: {what}, with nothing in its way, says: {error}"]
+    record = stand.engine.kit.journal.read(lambda tx: records.get(tx, step.claim))
+    if isinstance(step, Prepare) and record is not None and record.state in ("preparing", "releasing"):
+        found.append(f"undone: {what} was refused, and the claim is left {record.state}")
+    return found
+
+
+def go_on(stand: Stand, before: Any, *, swept: bool = True) -> list[str]:
     """The kubelet goes on after the fault: asks for every claim again, then lets go of all of them.
 
+    Nothing is in the way any more, so every claim can be prepared, save one whose device another one has, or
+    whose effect was undone under another one; and that one when the others are released.
+
     :param before: what the ground was like when nothing was held.
-    :param undisturbed: there was no fault: every claim can be prepared, save two that want one device.
     """
-    found = []
+    found: list[str] = []
+    later: list[str] = []
     cluster, engine = stand.cluster, stand.engine
     cluster.all_is_well()
     stand.ground.set_all()
     for uid in cluster.claims:
         promise, answer = cluster.promises().get(uid, ("nothing", None))
-        if promise == "released" and not undisturbed:
-            continue
         try:
             now = engine.prepare(cluster.ref(uid), KubeletCall(30.0, stand.points, stand.clock))
         except DracoreError as error:
             if promise == "prepared":
                 found.append(f"again: prepare of claim {uid}, which was answered before, says: {error}")
-            elif undisturbed and not isinstance(error, DeviceBusy):
+            elif _in_the_way(stand, uid, error):
+                later.append(uid)
+            else:
                 found.append(f"again: prepare of claim {uid}, with nothing in its way, says: {error}")
             continue
         if promise in ("prepared", "again") and not same_answer(answer, now):
@@ -213,16 +233,44 @@ def go_on(stand: Stand, before: Any, *, swept: bool = True, undisturbed: bool = 
     engine.drain()  # what was put off in these calls
     found += [f"asked again, {text}" for text in check(stand, swept=swept)]
     known = {record.ref.uid for record in engine.records()} | set(cluster.promises())
-    for uid in sorted(known):
+    found += _let_go(stand, sorted(known))
+    for uid in later:
         try:
-            engine.unprepare(cluster.ref(uid), KubeletCall(30.0, stand.points, stand.clock))
-            cluster.released(uid)
+            engine.prepare(cluster.ref(uid), KubeletCall(30.0, stand.points, stand.clock))
         except DracoreError as error:
-            found.append(f"again: unprepare of claim {uid} says: {error}")
+            found.append(f"again: prepare of claim {uid}, when all others are released, says: {error}")
+        found += _let_go(stand, [uid])
     engine.effects.release(f"plugin:{stand.subject.plugin}", lambda: 30.0)
     found += [f"again: {error}" for error in engine.drain()]
     found += [f"all released, {text}" for text in check(stand, swept=swept)]
     return found + [f"all released, {text}" for text in untouched(stand, before)]
+
+
+def _let_go(stand: Stand, uids: Sequence[str]) -> list[str]:
+    found = []
+    for uid in uids:
+        try:
+            stand.engine.unprepare(stand.cluster.ref(uid), KubeletCall(30.0, stand.points, stand.clock))
+            stand.cluster.released(uid)
+        except DracoreError as error:
+            found.append(f"again: unprepare of claim {uid} says: {error}")
+    return found
+
+
+def _in_the_way(stand: Stand, uid: str, error: DracoreError) -> bool:
+    """Whether a claim may be refused because of another one."""
+    journal = stand.engine.kit.journal
+    if isinstance(error, DeviceBusy):
+        wanted = set(stand.cluster.allocated(uid))
+        others = [record.ref.uid for record in stand.engine.records() if record.ref.uid != uid]
+        return any(
+            device.device in wanted
+            for other in others
+            for device in journal.read(lambda tx, other=other: records.devices(tx, other))  # type: ignore[misc]
+        )
+    holders = journal.read(holdings.all_holders)
+    undone = {holder for key in stand.ground.destroyed() for holder in holders.get(key, [])}
+    return isinstance(error, EffectFailed) and bool(undone - {uid})
 
 
 def difference(before: Any, after: Any) -> str:

@@ -31,11 +31,13 @@ class Prepare:
     """The kubelet calls NodePrepareResources; `seconds` until its deadline (of which 5 are never waited).
 
     :param comes: a flag that comes about as soon as it waits.
+    :param refused: without a fault the answer is an error; otherwise it is none.
     """
 
     claim: str
     seconds: float = 30.0
     comes: str = ""
+    refused: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,13 @@ class Late:
 
 @dataclass(frozen=True)
 class Unprepare:
+    """The kubelet calls NodeUnprepareResources.
+
+    :param refused: without a fault the answer is an error; otherwise it is none.
+    """
+
     claim: str
+    refused: bool = False
 
 
 @dataclass(frozen=True)
