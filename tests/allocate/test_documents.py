@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from dracore.allocate.documents import NODES_LIMIT, Source, objects
+from dracore.allocate.documents import Source, objects
 from dracore.allocate.world import World
+from dracore.allocate.yamltext import VALUES_LIMIT
 from dracore.errors import ConfigError
 
 CLAIM = """
@@ -104,7 +105,7 @@ def test_bad_documents(text: str, says: str) -> None:
 def test_aliases_of_aliases_do_not_grow() -> None:
     levels = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     levels += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
-    assert NODES_LIMIT < 10**12
+    assert VALUES_LIMIT < 10**12
     with pytest.raises(ConfigError, match="aliases stand for too much"):
         world("kind: Node\n" + "\n".join(levels))
 
@@ -152,3 +153,75 @@ spec: {devices: {requests: [{name: r, deviceClassName: gpu, count: 3}]}}
     assert found.slices[0].devices[0].attribute("d/a") == {"int": 1}
     (claim,) = found.claims.values()
     assert claim.wanted.groups[0].alternatives[0].count == 3
+
+
+def test_yaml_is_read_as_kubectl_reads_it() -> None:
+    text = """
+kind: X
+hex: 0x1F
+octal: 010
+grouped: 1_000
+float: 1.0e+3
+yes: no
+empty:
+base: &base {a: 1, b: 2}
+merged: {<<: *base, b: 3}
+several: {<<: [*base, {a: 9, c: 4}]}
+time: 12:30:45
+1: one
+quoted: "1"
+text: !!str 1
+block: |
+  a
+"""
+    (item,) = objects(Source("f", text))
+    assert dict(item.content) == {
+        "kind": "X",
+        "hex": 31,
+        "octal": 8,
+        "grouped": 1000,
+        "float": 1000.0,
+        "yes": False,
+        "empty": None,
+        "base": {"a": 1, "b": 2},
+        "merged": {"a": 1, "b": 3},
+        "several": {"a": 1, "b": 2, "c": 4},
+        "time": "12:30:45",
+        "1": "one",
+        "quoted": "1",
+        "text": "1",
+        "block": "a\n",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (
+            "kind: X\n" + "".join(f"k{n}: 1\n" for n in range(50_000)) + "k49999: 2\n",
+            "f: line 50002: 'k49999'",
+        ),
+        (
+            "[" + ",".join(f'{{"kind": "X", "k": {n}}}' for n in range(3)) + ',\n{"kind": "X", "kind": 1}]',
+            "f: document 1, line 2: 'kind' stands twice",
+        ),
+        ('{"kind": "X", "n": ' + "9" * 10_000 + "}", "is no number of JSON"),
+        ('{"kind": "X", "n": NaN}', "NaN is no number of JSON"),
+        ('{"kind": "X", "n": "\\ud800"}', "half a character"),
+        ("kind: X\nn: " + "9" * 10_000, "f: line 2: is no YAML"),
+        ("kind: X\nn: 0x" + "f" * 10_000, "f: line 2: is no YAML"),
+        ("kind: X\n? [a]\n: 1", "f: line 2: is no YAML: a name is a list"),
+        ("kind: X\nb: {<<: 1}", "f: line 2: is no YAML: << takes an object"),
+        ("kind: X\nb: !!set {a}", "f: line 2: is no YAML: there is no map of the tag"),
+    ],
+    ids=range(10),
+)
+def test_texts_that_mean_no_good(text: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        list(objects(Source("f", text)))
+
+
+def test_more_values_than_anybody_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dracore.allocate.yamltext.VALUES_LIMIT", 1_000)
+    with pytest.raises(ConfigError, match="f: line 2: it has too many values"):
+        list(objects(Source("f", "kind: List\nitems: [" + "1," * 2_000 + "]")))
