@@ -76,7 +76,7 @@ class Engine:
             folder=folder,
             boot_id=boot_id,
             journal=journal,
-            locks=Locks(folder),
+            locks=Locks(folder, seam),
             hooks=hooks,
             devices=devices,
             configs=configs,

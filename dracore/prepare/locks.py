@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from dracore.errors import Busy, JournalError
+from dracore.model.seam import Seam, no_seam
 
 Sort: TypeAlias = Literal["claim", "key"]
 
@@ -103,8 +104,9 @@ class Lock:
 class Locks:
     """All locks of one plugin folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, seam: Seam = no_seam) -> None:
         self._path = str(folder / FILE)
+        self._seam = seam
         self._mutex = threading.Lock()
         self._locals: dict[str, _Local] = {}
 
@@ -180,7 +182,14 @@ class Locks:
                 return os.open(self._path, _FLAGS, 0o600)
             # Somebody removed the plugin folder; between the threads of this process all is as it was.
             os.makedirs(os.path.dirname(self._path), mode=0o750, exist_ok=True)
-            return os.open(self._path, _FLAGS, 0o600)
+            self._seam("lock.create.before", self._path)
+            file = os.open(self._path, _FLAGS, 0o600)
+            try:
+                self._seam("lock.create.after", self._path)
+            except BaseException:
+                os.close(file)
+                raise
+            return file
         except OSError as error:
             raise self._cannot(error) from error
 

@@ -42,8 +42,10 @@ class Scope:
         self.check_open()
         path = self.kit.claim_dir(self.claim.ref.uid)
         if not self.made_dir:
+            self.made_dir = True  # first: half of it may be there when this fails
+            self.kit.seam("file.mkdir.before", str(path))
             path.mkdir(parents=True, exist_ok=True)
-            self.made_dir = True
+            self.kit.seam("file.mkdir.after", str(path))
         return path
 
     def hold(self, effect: Effect) -> JSON:

@@ -25,7 +25,10 @@ class EffectNode:
 
     @property
     def dir(self) -> Path:
-        self._folder.mkdir(parents=True, exist_ok=True)
+        if not self._folder.is_dir():
+            self._kit.seam("file.mkdir.before", str(self._folder))
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._kit.seam("file.mkdir.after", str(self._folder))
         return self._folder
 
     def session(self, plugin: str) -> Any:

@@ -70,7 +70,9 @@ class Reverting:
         self._kit.seam("effect.revert.after", label)
         folder = effect_dir(self._kit.folder, key)
         if folder.exists():
+            self._kit.seam("file.rmtree.before", str(folder))
             shutil.rmtree(folder)
+            self._kit.seam("file.rmtree.after", str(folder))
 
     def _forget(self, key: str, kind: str, holder: str) -> None:
         def forget(tx: Tx) -> None:
