@@ -94,8 +94,8 @@ class Observe(_Section):
     logs: Literal["json", "console"] = "json"
     """One JSON object a line, or lines for a person."""
     port: Annotated[int, Field(ge=0, le=65535)] | None = None
-    """/metrics and /healthz are served here; 0: any free port; null: not at all. A port that is taken is a
-    warning, and is tried again."""
+    """/metrics, /healthz and /readyz are served here; 0: any free port; null: not at all. A port that is
+    taken is a warning, and is tried again."""
 
 
 class SimulationSection(_Section):

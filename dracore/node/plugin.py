@@ -21,8 +21,11 @@ from dracore.model.device import JSON
 from dracore.model.seam import Seam, no_seam
 from dracore.node import orphans, status
 from dracore.node.api import Api
-from dracore.node.driver import PLUGINS_SECONDS, DriverNode, Shared
+from dracore.node.driver import DriverNode
+from dracore.node.parts import Parts
 from dracore.node.reload import Reload
+from dracore.node.shared import Shared
+from dracore.node.start import DriverStart
 from dracore.node.surroundings import Hooks
 from dracore.observe.metrics import Metrics
 from dracore.plugins import Plugins
@@ -55,6 +58,7 @@ class NodePlugin:
         self._stopping = threading.Event()
         self._api = Api(configuration.kube.kubeconfig)
         self._hooks = Hooks(loaded.plugins)
+        self._offered = offered(configuration.filter)
         self.shared = Shared(
             configuration=configuration,
             hooks=self._hooks,
@@ -63,13 +67,13 @@ class NodePlugin:
             boot_id=_boot_id(configuration.host.boot_id_file),
             instance=instance,
             admission=threading.BoundedSemaphore(PREPARES),
-            offered=offered(configuration.filter),
+            offered=lambda: self._offered,
             session=self._session,
-            started=lambda plugin: any(driver.inventory.started(plugin) for driver in self._opened()),
+            started=lambda plugin: any(parts.inventory.started(plugin) for parts in self._opened()),
             seam=seam,
         )
         served = dict.fromkeys([*loaded.plugins.drivers(), *configuration.drain])
-        self.drivers = [DriverNode(name, self.shared) for name in served]
+        self._starts = [DriverStart(name, self.shared, self._stopping.is_set) for name in served]
         self.admin = AdminServer(
             status_path(configuration.host.status_socket, instance),
             {
@@ -80,43 +84,52 @@ class NodePlugin:
             },
         )
         self.web: WebServer | None = None
-        self._connector = threading.Thread(target=self._connect, name="connect", daemon=True)
+        self._connector = threading.Thread(
+            target=self._api.wait, args=(self._stopping, self._connect), name="connect", daemon=True
+        )
         self.metrics.source(lambda: status.samples(self.drivers))
         self.reload = Reload(self)
 
     # --- life ---------------------------------------------------------------------------------------
 
-    def start(self, ending: Callable[[], bool] = lambda: False) -> None:
-        """Returns when the kubelet is served; the API server may come later.
+    @property
+    def drivers(self) -> list[DriverNode]:
+        return [start.driver for start in self._starts]
 
-        :param ending: whether the process is to end, asked while it waits for another one.
-        :raises DracoreError: it cannot be; whatever was started is stopped again.
+    def start(self, ending: Callable[[], bool] = lambda: False) -> None:
+        """Returns when each driver serves the kubelet, waits for another process, or has failed while others
+        have not (it is tried again); the API server may come later.
+
+        :param ending: whether the process is to end: it returns early then.
+        :raises DracoreError: no driver can be started; whatever was started is stopped again.
         """
         simulation = self.loaded.configuration.simulation
         if simulation is not None:
             _log.warning("SIMULATED hardware: nothing here is real", simulation=simulation.node)
-        try:
-            for driver in self.drivers:
-                driver.open(ending)
-            deadline = time.monotonic() + PLUGINS_SECONDS
-            for driver in self.drivers:
-                driver.recover(deadline)
-            for driver in self.drivers:
-                driver.serve()
-        except DracoreError:
-            self.stop()
-            raise
-        self._start_admin()
-        self._connector.start()
         port = self.loaded.configuration.observe.port
         if port is not None:
             from dracore.observe.web import WebServer
 
-            self.web = WebServer(port, self.metrics, self.health)
+            self.web = WebServer(port, self.metrics, self.health, self.not_ready)
             self.web.start()
+        self._start_admin()
+        for start in self._starts:
+            start.begin()
+        self._connector.start()
+        for start in self._starts:
+            while not start.settled.wait(0.2):
+                if ending():
+                    return
+        failures = [start.failure for start in self._starts if start.failure is not None]
+        if failures and len(failures) == len(self._starts):
+            self.stop()
+            raise failures[0]
+        for start in self._starts:
+            start.say()
 
     def drain(self) -> None:
         """Answers what runs on all drivers, at most 40 s; then the kubelet lets go of them."""
+        self._stopping.set()  # what has not started yet need not
         threads = [threading.Thread(target=driver.drain, name="drain") for driver in self.drivers]
         for thread in threads:
             thread.start()
@@ -128,8 +141,8 @@ class NodePlugin:
         self._stopping.set()
         if self._connector.is_alive():
             self._connector.join(5)  # first: what it is about to start could not be stopped
-        for driver in reversed(self.drivers):
-            driver.stop()
+        for start in reversed(self._starts):
+            start.stop()
         self.admin.stop()
         if self.web is not None:
             self.web.stop()
@@ -143,13 +156,9 @@ class NodePlugin:
             self.problems.append(str(error))
             _log.error("`dracore status` cannot ask this process", error=str(error))
 
-    def _connect(self) -> None:
-        def connect(client: KubeClient) -> None:
-            for driver in self.drivers:
-                if not self._stopping.is_set():
-                    driver.connect(client)
-
-        self._api.wait(self._stopping, connect)
+    def _connect(self, client: KubeClient) -> None:
+        for start in self._starts:
+            start.connect(client)
 
     # --- questions ----------------------------------------------------------------------------------
 
@@ -157,12 +166,17 @@ class NodePlugin:
         """What the kubelet would find wrong, by really asking."""
         return [text for driver in self.drivers for text in driver.check()]
 
+    def not_ready(self) -> list[str]:
+        """Which drivers the kubelet cannot start pods with yet, and why."""
+        return [text for driver in self.drivers for text in driver.not_ready()]
+
     def status(self) -> JSON:
         """What ``dracore status -o json`` shows."""
         plugins = self._hooks.current
-        states = {plugin.plugin: plugin for driver in self.drivers for plugin in driver.inventory.status()}
-        served = [driver.name for driver in self.drivers]
-        snapshots = [driver.snapshot() for driver in self.drivers]
+        drivers = self.drivers  # of one moment: a start that failed replaces its driver
+        states = {plugin.plugin: plugin for driver in drivers for plugin in driver.plugins()}
+        served = [driver.name for driver in drivers]
+        snapshots = [driver.snapshot() for driver in drivers]
         effects = [effect for snapshot in snapshots for effect in snapshot.effects]
         simulation = self.loaded.configuration.simulation
         return {
@@ -179,7 +193,7 @@ class NodePlugin:
                 }
                 for name in plugins.plugins()
             ],
-            "drivers": [status.driver_json(driver) for driver in self.drivers],
+            "drivers": [status.driver_json(driver) for driver in drivers],
             "claims": [c for snapshot in snapshots for c in status.claims_json(snapshot.claims)],
             "effects": status.effects_json(effects),
             "checks": [
@@ -190,8 +204,8 @@ class NodePlugin:
                     "message": check.message,
                     "fix": check.fix,
                 }
-                for driver in self.drivers
-                for name, check in driver.inventory.preflight()
+                for parts in self._opened()
+                for name, check in parts.inventory.preflight()
             ],
             "problems": [
                 *self.problems,
@@ -208,7 +222,8 @@ class NodePlugin:
 
         :raises ClaimError: no driver of this node knows anything of it.
         """
-        entries = status.merged({driver.name: driver.engine.timeline(uid) for driver in self.drivers})
+        opened = [(driver.name, driver.parts) for driver in self.drivers if driver.parts is not None]
+        entries = status.merged({name: parts.engine.timeline(uid) for name, parts in opened})
         if not entries:
             raise ClaimError(
                 f"nothing is known here of a claim with uid {uid!r}",
@@ -216,8 +231,8 @@ class NodePlugin:
             )
         states = [
             claim
-            for driver in self.drivers
-            for claim in status.claims_json(c for c in driver.snapshot().claims if c.ref.uid == uid)
+            for _, parts in opened
+            for claim in status.claims_json(c for c in parts.snapshot().claims if c.ref.uid == uid)
         ]
         return {"uid": uid, "claims": states, "entries": entries}
 
@@ -238,22 +253,22 @@ class NodePlugin:
     def use_settings(self, settings: dict[str, Any]) -> None:
         """Gives plugins other settings; their next hooks find them."""
         self._hooks.current = self._hooks.current.with_settings(settings)
-        for driver in self.drivers:
-            driver.inventory.rescan()
+        for parts in self._opened():
+            parts.inventory.rescan()
 
     def use_filter(self, text: str | None) -> None:
         """:raises SelectorError: it does not compile."""
-        chosen = offered(text)
-        for driver in self.drivers:
-            driver.inventory.refilter(chosen)
+        self._offered = offered(text)
+        for parts in self._opened():
+            parts.inventory.refilter(self._offered)
 
-    def _opened(self) -> list[DriverNode]:
-        return [driver for driver in self.drivers if hasattr(driver, "inventory")]
+    def _opened(self) -> list[Parts]:
+        return [driver.parts for driver in self.drivers if driver.parts is not None]
 
     def _session(self, plugin: str) -> Any:
-        for driver in self._opened():
-            if driver.inventory.started(plugin):
-                return driver.inventory.session(plugin)
+        for parts in self._opened():
+            if parts.inventory.started(plugin):
+                return parts.inventory.session(plugin)
         return None
 
 

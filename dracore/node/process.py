@@ -32,12 +32,12 @@ def run(file: Path, instance: str = "", *, level: int = logging.INFO, seam: Seam
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     # Until there is something to reload; its default would end the process.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    seen = _stamp(file)  # before it is read: a change while the drivers start is one
     loaded = load(file, compile_filter=offered)
     configure_logs(loaded.configuration.observe.logs, level=level)
     signals = Signals()
     node = NodePlugin(loaded, instance=instance, seam=seam)
     node.start(lambda: signals.ending)
-    seen = _stamp(file)
     while not signals.ending:
         hang_up = signals.wait(LOOK_SECONDS)
         stamp = _stamp(file)

@@ -1,9 +1,9 @@
-"""``/metrics`` and ``/healthz`` on one port."""
+"""``/metrics``, ``/healthz`` and ``/readyz`` on one port."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -23,6 +23,7 @@ class WebServer:
     """Serves metrics and health; a port that is taken is said once and tried again until it is free.
 
     :param health: what is wrong now, a line each; none: healthy. Really asks (it may take seconds).
+    :param not_ready: what is not up yet, a line each; none: ready.
     :param port: 0 takes any free one; see :attr:`port`.
     """
 
@@ -31,6 +32,7 @@ class WebServer:
         port: int,
         metrics: Metrics,
         health: Callable[[], Sequence[str]],
+        not_ready: Callable[[], Sequence[str]] = tuple,
         *,
         host: str = "",
         retry: float = RETRY_SECONDS,
@@ -38,7 +40,7 @@ class WebServer:
         self._wanted = port
         self._host = host
         self._metrics = metrics
-        self._health = health
+        self._questions = {"/healthz": health, "/readyz": not_ready}
         self._retry = retry
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -62,7 +64,7 @@ class WebServer:
             self._thread.join()
 
     def _run(self) -> None:
-        handler = _handler(self._metrics, self._health)
+        handler = _handler(self._metrics, self._questions)
         while not self._stop.is_set():
             try:
                 self._server = _Server((self._host, self._wanted), handler)
@@ -94,7 +96,9 @@ class _Server(ThreadingHTTPServer):
     timeout = 0.2
 
 
-def _handler(metrics: Metrics, health: Callable[[], Sequence[str]]) -> type[BaseHTTPRequestHandler]:
+def _handler(
+    metrics: Metrics, questions: Mapping[str, Callable[[], Sequence[str]]]
+) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         timeout = 30
@@ -103,14 +107,16 @@ def _handler(metrics: Metrics, health: Callable[[], Sequence[str]]) -> type[Base
             path = self.path.partition("?")[0]
             if path == "/metrics":
                 self._answer(HTTPStatus.OK, CONTENT_TYPE, render(metrics))
-            elif path == "/healthz":
-                wrong = list(health())
+            elif path in questions:
+                wrong = list(questions[path]())
                 status = HTTPStatus.SERVICE_UNAVAILABLE if wrong else HTTPStatus.OK
                 self._answer(
                     status, "text/plain; charset=utf-8", "\n".join([*(wrong or ["ok"]), ""]).encode()
                 )
             else:
-                self._answer(HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", b"/metrics or /healthz\n")
+                self._answer(
+                    HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", b"/metrics, /healthz or /readyz\n"
+                )
 
         def _answer(self, status: HTTPStatus, kind: str, body: bytes) -> None:
             self.send_response(status)

@@ -194,6 +194,12 @@ class Journal:
                 displaced = self._is_displaced()
             self._file.close(displaced=displaced)
 
+    @property
+    def damaged(self) -> bool:
+        """Whether :attr:`problem` is a damage, which a restart sets aside. Where the file cannot be put back,
+        a restart would lose it."""
+        return self._damaged
+
     # --- work ---------------------------------------------------------------------------------------
 
     def write(self, detail: str, run: Callable[[Tx], T]) -> T:

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,12 @@ from dracore.testing.kubelet import FakeKubelet
 from dracore.testing.waiting import until
 
 PACKAGE = Path(__file__).parent / "package"
+LOCKER = """
+import os, signal, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("BEGIN IMMEDIATE")
+os.kill(os.getpid(), signal.SIGSTOP)
+"""
 TOYS, DOLLS = "toys.example.com", "dolls.example.com"
 
 
@@ -195,3 +201,22 @@ def world(embedded_api: EmbeddedAPI, fake_kubelet: FakeKubelet, kubelet_root: Pa
         if process.child.poll() is None:
             process.kill()
         print(process.log.read_text()[-4000:])  # shown where a test fails
+
+
+@pytest.fixture
+def stop_in_commit(world: World) -> Iterator[Callable[[str], subprocess.Popen[bytes]]]:
+    """Starts a process that holds the journal of a driver, and stands still."""
+    children = []
+
+    def stop(driver: str) -> subprocess.Popen[bytes]:
+        path = world.kubelet.plugins_dir / driver / "journal.db"
+        child = subprocess.Popen([sys.executable, "-c", LOCKER, str(path)])
+        children.append(child)
+        _, status = os.waitpid(child.pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(status)
+        return child
+
+    yield stop
+    for child in children:
+        child.kill()
+        child.wait()

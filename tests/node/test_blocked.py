@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 TOYS = "toys.example.com"
 
-LOCKER = """
-import os, signal, sqlite3, sys
-connection = sqlite3.connect(sys.argv[1], isolation_level=None)
-connection.execute("BEGIN IMMEDIATE")
-os.kill(os.getpid(), signal.SIGSTOP)
-"""
-
 
 @pytest.fixture
-def stopped(world: Any) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that holds the journal of an earlier run, and stands still."""
+def stopped(world: Any, stop_in_commit: Any) -> Any:
+    """A process that holds the journal of an earlier run."""
     world.ready().kill()
-    path = Path(world.kubelet.plugins_dir) / TOYS / "journal.db"
-    child = subprocess.Popen([sys.executable, "-c", LOCKER, str(path)])
-    _, status = os.waitpid(child.pid, os.WUNTRACED)
-    assert os.WIFSTOPPED(status)
-    yield child
-    child.kill()
-    child.wait()
+    return stop_in_commit(TOYS)
 
 
 def test_pods_are_told_and_start_once_it_goes_on(world: Any, stopped: subprocess.Popen[bytes]) -> None:
@@ -58,6 +41,21 @@ def test_pods_are_told_and_start_once_it_goes_on(world: Any, stopped: subprocess
 def test_it_ends_when_it_is_told_to(world: Any, stopped: subprocess.Popen[bytes]) -> None:
     process = world.process()
     world.until(lambda: process.said("waits for the journal"), "the line in the log", 60)
-    process.child.send_signal(signal.SIGTERM)
-    assert process.child.wait(30) == 1
+    assert process.stop() == 0
+    assert world.sockets() == []
     assert "Traceback" not in process.log.read_text()
+
+
+def test_what_is_reloaded_meanwhile_holds_then(world: Any, stopped: subprocess.Popen[bytes]) -> None:
+    process = world.process()
+    world.until(lambda: process.said("waits for the journal"), "the line in the log", 60)
+    world.configure(
+        filter="device.attributes['toys.example.com'].index < 2",
+        plugins={"toys": {"control": str(world.control), "color": "green"}},
+    )
+    world.until(lambda: process.said("reloaded"), "the reload", 30)
+    stopped.send_signal(signal.SIGCONT)
+    devices = world.until(
+        lambda: (d := world.devices()) and d[0]["attributes"]["color"]["string"] == "green" and d, "them", 60
+    )
+    assert [device["name"] for device in devices] == ["toy-0", "toy-1"]

@@ -120,8 +120,8 @@ def test_a_kubelet_that_does_not_register_the_driver(world: Any) -> None:
         status = process.status()
         return status["drivers"][0]["degradations"] if status else []
 
-    (text,) = world.until(degradations, "the problem")
-    assert "the kubelet has not registered this driver yet, so nothing is published" in text
+    what = "the kubelet has not registered this driver yet, so nothing is published"
+    (text,) = world.until(lambda: [text for text in degradations() if what in text], "the problem")
     assert str(world.kubelet.registry_dir) in text
     world.kubelet.start()
     world.until(process.registered, "registration")

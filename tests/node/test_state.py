@@ -32,10 +32,10 @@ def metrics(process: Any, world: Any) -> list[str]:
         return str(answer.read().decode()).splitlines()
 
 
-def health(process: Any, world: Any) -> tuple[int, str]:
+def health(process: Any, world: Any, path: str = "/healthz") -> tuple[int, str]:
     (line,) = world.until(lambda: process.said("metrics and health"), "the port")
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{line['port']}/healthz", timeout=20) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{line['port']}{path}", timeout=20) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:
@@ -140,12 +140,14 @@ def test_one_that_cannot_be_put_back_stops_new_claims_and_is_said(world: Any) ->
         lambda: [t for t in degradations(process) if "cannot be put back" in t], "the problem"
     )
     assert "do not restart dracore" in text
-    code, said = health(process, world)
+    code, said = health(process, world, "/readyz")
     assert code == 503
     assert "cannot be put back" in said
+    assert health(process, world)[0] == 200, "a liveness probe must not restart it now"
     world.until(lambda: events(world, "JournalDisplaced"), "the event")
     folder.unlink()
-    world.until(lambda: health(process, world)[0] == 200, "the way back")
+    world.until(lambda: health(process, world, "/readyz")[0] == 200, "the way back")
+    world.until(lambda: health(process, world)[0] == 200, "the sockets in the new folder")
     assert names_in(process) == {"c"}
     world.kubelet.delete_pod("c", retry_for=20)
     assert world.held() == []

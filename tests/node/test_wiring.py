@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from dracore.errors import JournalError
+from dracore.errors import Busy, JournalError
 from dracore.node.driver import DriverNode
+from dracore.node.parts import Parts
+from dracore.node.reports import Reports
 from dracore.observe.metrics import Metrics
 
 
@@ -42,7 +44,7 @@ def driver(tmp_path: Path) -> Any:
         seam=lambda point, detail="": None,
         hooks=Part(plugins=["toys"]),
     )
-    made = DriverNode("toys.example.com", shared)
+    made = DriverNode("toys.example.com", shared, Reports("toys.example.com", "node-1", shared.metrics))
     yield made
     made.endpoint.stop()
 
@@ -68,10 +70,14 @@ class TestHandover:
             told.append(on_change)
             raise Stop
 
-        monkeypatch.setattr("dracore.node.driver.Instances", instances)
-        monkeypatch.setattr("dracore.node.driver.Journal", Part())
+        monkeypatch.setattr("dracore.node.parts.Instances", instances)
+        journal = Part()
+        monkeypatch.setattr("dracore.node.parts.Journal", Part(open=journal))
+        driver._shared.configuration.simulated = lambda: None
+        driver._shared.offered = lambda: None
         with pytest.raises(Stop):
-            driver.open()
+            driver.open(lambda: False, lambda: None)
+        assert journal.asked == ["close"], "nothing stays open of what could not be opened whole"
         (on_change,) = told
         driver._publisher, driver._reconciler = Part(), Part()
         on_change(False)
@@ -83,15 +89,15 @@ class TestHandover:
 class TestClaimsThatEnded:
     def test_a_lost_or_tainted_device_may_leave_now(self, driver: Any) -> None:
         for answers in ({"lost": [("n", "d")]}, {"drifted": {("n", "d"): "x"}}):
-            driver.inventory = Part(**answers)
+            driver.parts = SimpleNamespace(inventory=Part(**answers))
             driver.claims_ended()
-            assert driver.inventory.asked[-1] == "refresh"
-        driver.inventory = Part()
+            assert driver.parts.inventory.asked[-1] == "refresh"
+        driver.parts = SimpleNamespace(inventory=Part())
         driver.claims_ended()
-        assert "refresh" not in driver.inventory.asked
+        assert "refresh" not in driver.parts.inventory.asked
 
     def test_what_is_withheld_while_prepared_may_be_withheld_now(self, driver: Any) -> None:
-        driver.inventory = Part()
+        driver.parts = SimpleNamespace(inventory=Part())
         for degradations, refreshed in ((("less",), True), ((), False)):
             driver._publisher = Part(status=SimpleNamespace(degradations=degradations, published=None))
             driver.claims_ended()
@@ -108,16 +114,28 @@ class TestLooksOnDemand:
         assert driver._reconciler.asked == ["look_now"]
 
 
-def test_a_journal_that_cannot_be_read_is_a_text_of_status_not_its_end(driver: Any) -> None:
+def test_a_journal_that_cannot_be_read_is_a_text_of_status_not_its_end() -> None:
     def fail(*_: Any) -> Any:
         raise JournalError("it is malformed")
 
-    driver.engine = SimpleNamespace(snapshot=fail)
-    driver._instances = SimpleNamespace(is_publisher=fail)
-    assert driver.snapshot().claims == ()
-    assert driver.publishes() is False
+    parts: Any = Parts.__new__(Parts)
+    parts.engine = SimpleNamespace(snapshot=fail)
+    parts.instances = SimpleNamespace(is_publisher=fail)
+    assert parts.snapshot().claims == ()
+    assert parts.publishes() is False
     with pytest.raises(JournalError):
-        driver._prepared()  # what cannot be read must not count as nothing
+        parts.prepared()  # what cannot be read must not count as nothing
+
+
+def test_before_it_is_open_there_is_nothing_to_tell_but_why(driver: Any) -> None:
+    assert (driver.snapshot().claims, list(driver.pools()), driver.publishes()) == ((), [], False)
+    assert driver.check() == [], "a start is no reason to end the process"
+    assert driver.not_ready() == ["toys.example.com: the driver is starting"]
+    assert driver.degradations() == ["the driver is starting"]
+    (plugin,) = driver.plugins()
+    assert (plugin.plugin, plugin.state) == ("toys", "waiting")
+    with pytest.raises(Busy, match="the driver is starting"):
+        driver.endpoint.service._engine.prepare(None, None)
 
 
 def test_files_alone_say_what_nobody_serves(tmp_path: Path) -> None:

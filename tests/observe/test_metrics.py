@@ -93,9 +93,13 @@ def get(server: WebServer, path: str) -> tuple[int, str]:
 
 def test_the_page() -> None:
     wrong: list[str] = []
-    with running(WebServer(0, Metrics(), lambda: wrong, host="127.0.0.1")) as server:
+    late = ["gpu.example.com: the driver is starting"]
+    with running(WebServer(0, Metrics(), lambda: wrong, lambda: late, host="127.0.0.1")) as server:
         assert server.serving.wait(10)
         assert get(server, "/healthz") == (200, "ok\n")
+        assert get(server, "/readyz") == (503, "gpu.example.com: the driver is starting\n")
+        late.clear()
+        assert get(server, "/readyz") == (200, "ok\n")
         wrong.append("gpu.example.com: GetInfo: UNAVAILABLE")
         assert get(server, "/healthz") == (503, "gpu.example.com: GetInfo: UNAVAILABLE\n")
         assert get(server, "/metrics")[0] == 200
