@@ -32,6 +32,7 @@ LIMITS: Mapping[str, int] = {
     "config": 32,
     "selectors": 32,
     "firstAvailable": 8,
+    "derivedAttributes": 32,
 }
 """Entries of a list (``resource/v1`` types: …MaxSize); tolerations have no limit."""
 MODES = ("ExactCount", "All")
@@ -173,6 +174,41 @@ def _references(content: JSON) -> Iterator[Fault]:
                     yield Fault(f"{name[:80]} is there twice", *path)
 
 
+def _derived(content: JSON) -> Iterator[Fault]:
+    """An attribute by expression is there for a constraint on its request."""
+    compared: dict[str, set[str]] = {}
+    for constraint in content.get("constraints") or ():
+        name = constraint.get("matchAttribute") or constraint.get("distinctAttribute") or ""
+        for request in constraint.get("requests") or ("",):
+            compared.setdefault(request, set()).add(name)
+
+    def used(name: str, *requests: str) -> bool:
+        return any(name in compared.get(request, ()) for request in ("", *requests))
+
+    for index, request in enumerate(content.get("requests") or ()):
+        own = request["name"]
+        path = (f"requests[{index}]", *(("exactly",) if request.get("exactly") is not None else ()))
+        for number, name in _derived_names(request.get("exactly") or request):
+            if not used(name, own):
+                yield Fault(f"no constraint on request {own} compares {name[:100]}", *path, number, "name")
+        for place, sub in enumerate(request.get("firstAvailable") or ()):
+            for number, name in _derived_names(sub):
+                if not used(name, own, f"{own}/{sub['name']}"):
+                    text = f"no constraint on request {own}/{sub['name']} compares {name[:100]}"
+                    yield Fault(text, *path, f"firstAvailable[{place}]", number, "name")
+
+
+def _derived_names(body: JSON) -> Iterator[tuple[str, str]]:
+    for index, entry in enumerate(body.get("derivedAttributes") or ()):
+        yield f"derivedAttributes[{index}]", entry["name"]
+
+
+def _full_name(content: JSON) -> Iterator[Fault]:
+    name = content["name"]
+    if "/" not in name or not is_qualified_name(name):
+        yield Fault(f"{name[:100]} is no full name: DOMAIN/NAME", "name")
+
+
 def _opaque(content: JSON) -> Iterator[Fault]:
     opaque = content.get("opaque")
     if opaque is None:
@@ -206,6 +242,12 @@ BODY_RULES = (
     Rule("validateDeviceClass", _class_name),
     Rule("validateSelectorSlice", _sizes("selectors")),
     Rule("validateSelector", lambda body: _each(body, "selectors", (Rule("validateSelector", _cel),))),
+    Rule("validateDeviceDerivedAttributes", _sizes("derivedAttributes")),
+    Rule("validateDeviceDerivedAttributes", _unique("derivedAttributes")),
+    Rule(
+        "validateDeviceDerivedAttribute",
+        lambda body: _each(body, "derivedAttributes", (Rule("DeviceDerivedAttribute", _full_name),)),
+    ),
     Rule("validateDeviceAllocationMode", _mode),
     Rule(
         "validateDeviceToleration",
@@ -234,6 +276,7 @@ CLAIM_RULES = (
         lambda devices: _each(devices, "constraints", (Rule("validateDeviceConstraint", _attribute),)),
     ),
     Rule("validateRequestNameRef", _references),
+    Rule("isAttributeUsedByConstraint", _derived),
     *CONFIG_RULES,
 )
 CLASS_RULES = (

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from dracore.allocate.features import Features
 from dracore.allocate.matching import Matching
 from dracore.allocate.nodes import Node
 from dracore.allocate.pools import Offer, Pool, PoolState
+from dracore.allocate.published import PublishedDevice
 from dracore.allocate.shares import NotRepresentable, Size, fits, taken
 from dracore.allocate.wanted import DeviceClass, Request, RequestGroup, WantedClaim
 from dracore.model.names import RESULTS_PER_CLAIM
@@ -120,12 +122,8 @@ class Asks:
 
     def _ask(self, index: int, position: int, name: str, claim: WantedClaim, request: Request) -> Ask:
         where = f"claim {claim.title}, request {request.name}"
-        if request.derived:
-            if not self._features.derived_attributes:
-                raise Fatal(
-                    f"{where}: cannot handle request with derived attributes, the feature is disabled"
-                )
-            raise Fatal(f"{where}: derived attributes (KEP-6080) cannot be evaluated here")
+        if request.derived and not self._features.derived_attributes:
+            raise Fatal(f"{where}: cannot handle request with derived attributes, the feature is disabled")
         for number, selector in enumerate(request.selectors):
             if selector is None:
                 raise Fatal(f"{where}, selector #{number}: CEL expression empty (unsupported selector type?)")
@@ -172,6 +170,13 @@ class Asks:
             return {}
         capacity = offer.device.capacity
         return taken(ask.request.capacity, capacity, fractional=self._features.fractional_range)
+
+    def attribute(self, ask: Ask, device: PublishedDevice, name: str) -> Mapping[str, Any] | None:
+        """What a constraint compares of a device for a request.
+
+        :raises SelectorFailed: a derived attribute cannot be had.
+        """
+        return self._matching.attribute(ask.request, device, name)
 
     def _large_enough(self, ask: Ask, offer: Offer, where: str) -> bool:
         try:

@@ -9,6 +9,7 @@ from typing import Any
 from dracore.allocate.asks import Ask
 from dracore.allocate.candidates import SHOWN, Candidates, Group, both, listed
 from dracore.allocate.constraints import Distinct, Match, rules, values
+from dracore.allocate.matching import SelectorFailed
 from dracore.allocate.pools import Offer
 from dracore.allocate.reasons import Reason, Stage
 from dracore.allocate.wanted import Constraint
@@ -61,10 +62,10 @@ class Compared:
         for ask in (ask for group in groups for ask in group):
             ready = self._there.of(ask)
             for offer in ready.free:
-                for value in _items(offer, rule, lists=lists):
+                for value in self._items(ask, offer, rule):
                     by_value.setdefault(value, {}).setdefault(ask, []).append(offer.device.id.device)
             for offer, reason in ready.kept:
-                for value in _items(offer, rule, lists=lists):
+                for value in self._items(ask, offer, rule):
                     kept.setdefault(value, []).append((offer, reason))
         if isinstance(rule, Match):
             return self._matched(rule, groups, by_value, kept)
@@ -186,12 +187,12 @@ class Compared:
         by_value: Mapping[Any, Mapping[Ask, Sequence[str]]],
     ) -> dict[tuple[str, str], tuple[Reason, ...]]:
         """What each device that could be had has, and with how many others."""
-        name, lists = _short_name(rule.attribute), self._there.lists
+        name = _short_name(rule.attribute)
         found = {}
         for ask in (ask for group in groups for ask in group):
             reasons = []
             for offer in self._there.of(ask).free:
-                items = _items(offer, rule, lists=lists)
+                items = self._items(ask, offer, rule)
                 same = {one for item in items for names in by_value[item].values() for one in names}
                 others = len(same) - 1
                 also = "no other" if not others else "1 other" if others == 1 else f"{others} others"
@@ -199,6 +200,14 @@ class Compared:
                 reasons.append(Reason(offer.device.id, Stage.CONSTRAINTS, text))
             found[ask.owner, ask.name] = tuple(reasons)
         return found
+
+    def _items(self, ask: Ask, offer: Offer, rule: Match | Distinct) -> list[Any]:
+        try:
+            attribute = self._there.allocator.matching.attribute(ask.request, offer.device, rule.attribute)
+        except SelectorFailed:
+            return []  # which ends every attempt that meets the device
+        found = values(attribute, lists=self._there.lists)
+        return sorted(found.items, key=_order) if found is not None else []
 
     def _wants(self, groups: Sequence[Group]) -> str:
         parts = []
@@ -227,11 +236,6 @@ class Compared:
             for ask in group
         ]
         return ", ".join(parts)
-
-
-def _items(offer: Offer, rule: Match | Distinct, *, lists: bool) -> list[Any]:
-    found = values(offer.device, rule.attribute, lists=lists)
-    return sorted(found.items, key=_order) if found is not None else []
 
 
 def _order(value: Any) -> tuple[str, Any]:

@@ -5,10 +5,9 @@ Each keeps a stack: what is taken last is given back first, and the state is the
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
-from dracore.allocate.published import PublishedDevice
 from dracore.allocate.wanted import Constraint
 
 _SCALARS = ("string", "int", "bool", "version")
@@ -29,12 +28,11 @@ class Values(NamedTuple):
         return Values(self.kind, items) if items else None
 
 
-def values(device: PublishedDevice, name: str, *, lists: bool) -> Values | None:
-    """The values of a device's attribute; None where it has none.
+def values(attribute: Mapping[str, Any] | None, *, lists: bool) -> Values | None:
+    """The values of an attribute, ``{"int": 1}``; None where there is none.
 
     :param lists: a list counts as the set of its items (DRAListTypeAttributes), else as of no known type.
     """
-    attribute = device.attribute(name)
     if attribute is None:
         return None
     ((kind, value),) = attribute.items()
@@ -55,8 +53,10 @@ class Rule(Protocol):
         """Whether it is about a request, given by its full name."""
         ...
 
-    def add(self, device: PublishedDevice) -> bool:
-        """Takes a device in; False, and nothing has changed, where it breaks the constraint."""
+    def add(self, attribute: Mapping[str, Any] | None) -> bool:
+        """Takes in a device with this attribute; False, and nothing has changed, where it breaks the
+        constraint.
+        """
         ...
 
     def remove(self) -> None:
@@ -87,8 +87,8 @@ class Match(_Covering):
         """What the devices so far have in common; None before the first."""
         return self._common[-1] if self._common else None
 
-    def add(self, device: PublishedDevice) -> bool:
-        found = values(device, self.attribute, lists=self._lists)
+    def add(self, attribute: Mapping[str, Any] | None) -> bool:
+        found = values(attribute, lists=self._lists)
         if found is None:
             return False
         if not self._common:
@@ -114,8 +114,8 @@ class Distinct(_Covering):
         super().__init__(constraint, attribute, lists=lists)
         self._taken: list[Values] = []
 
-    def add(self, device: PublishedDevice) -> bool:
-        found = values(device, self.attribute, lists=self._lists)
+    def add(self, attribute: Mapping[str, Any] | None) -> bool:
+        found = values(attribute, lists=self._lists)
         if found is None or (not found.kind and (self._lists or self._taken)):
             return False
         if any(found.common(other) for other in self._taken):

@@ -108,7 +108,8 @@ class Explainer:
         return Explanation(tuple(funnels), text, tuple(problems), tuple(together), ends)
 
     def _judge(self, claim: WantedClaim, occupied: Occupied) -> Judge:
-        unfit = Unfit(self._allocator.features, claim.constraints, self._allocator.rules)
+        allocator = self._allocator
+        unfit = Unfit(allocator.features, allocator.matching, claim.constraints, allocator.rules)
         return Judge(self._unselected, unfit, occupied, self._standings, repr(claim.constraints))
 
     def _ends(

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from dracore import selectors
 from dracore.allocate.features import RELEASES, minor
 from dracore.allocate.published import PublishedDevice
+from dracore.allocate.wanted import Request
 from dracore.errors import SelectorError
 
 
@@ -72,6 +73,7 @@ class Matching:
         self._compiler = compiler
         self._compiled: dict[str, Compiled | SelectorError] = {}
         self._answers: dict[str, dict[PublishedDevice, bool]] = {}
+        self._derived: dict[str, dict[PublishedDevice, Mapping[str, Any]]] = {}
 
     def answer(self, expression: str, device: PublishedDevice) -> bool:
         """Whether an expression is true for a device.
@@ -84,6 +86,31 @@ class Matching:
         found = answers.get(device)
         if found is None:
             found = answers[device] = self.compiled(expression).matches(device.id.driver, device.content)
+        return found
+
+    def attribute(self, request: Request, device: PublishedDevice, name: str) -> Mapping[str, Any] | None:
+        """What constraints compare of a device: what the request derives under this name (KEP-6080), else
+        what is published; ``{"int": 1}``, None where it has no such attribute.
+
+        :raises SelectorFailed: the expression does not compile or fails on this device.
+        """
+        expression = dict(request.derived).get(name) if request.derived else None
+        if expression is None:
+            return device.attribute(name)
+        known = self._derived.setdefault(expression, {})
+        found = known.get(device)
+        if found is None:
+            try:
+                derived = selectors.compile_derived(expression)
+            except SelectorError as error:
+                raise SelectorFailed(
+                    f"compile derived attribute {name} failed: {_told(error)}", error
+                ) from None
+            try:
+                found = known[device] = derived.value(device.id.driver, device.content)
+            except SelectorError as error:
+                told = f"evaluate derived attribute {name} on device {device.id} failed: {_told(error)}"
+                raise SelectorFailed(told, error) from None
         return found
 
     def shape(self, expression: str, device: PublishedDevice) -> Hashable | None:

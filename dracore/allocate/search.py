@@ -254,7 +254,8 @@ class Search:
         for rule in self._rules[ask.claim]:
             if not rule.covers(ask.name):
                 continue
-            if not rule.add(device):
+            attribute = self._asks.attribute(ask, device, rule.attribute)
+            if not rule.add(attribute):
                 self._release(pick)
                 if must:
                     raise Fatal(

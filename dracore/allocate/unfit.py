@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from dracore.allocate.asks import Ask
-from dracore.allocate.constraints import values
 from dracore.allocate.features import Features
+from dracore.allocate.matching import Matching, SelectorFailed
 from dracore.allocate.nodes import Node
 from dracore.allocate.pools import NODE_OPERATIONS, Offer, missing_gate, skips
 from dracore.allocate.published import PublishedDevice, TaintRule, billionths, taint
@@ -25,9 +25,14 @@ class Unfit:
     """
 
     def __init__(
-        self, features: Features, constraints: Sequence[Constraint], rules: Sequence[TaintRule]
+        self,
+        features: Features,
+        matching: Matching,
+        constraints: Sequence[Constraint],
+        rules: Sequence[TaintRule],
     ) -> None:
         self._features = features
+        self._matching = matching
         self._constraints = constraints
         self._rules = rules
 
@@ -101,7 +106,14 @@ class Unfit:
         for constraint in self._constraints:
             name = constraint.match or constraint.distinct or ""
             covered = not constraint.requests or {ask.name, ask.name.partition("/")[0]} & constraint.requests
-            if covered and values(device, name, lists=self._features.list_attributes) is None:
+            if not covered:
+                continue
+            try:
+                attribute = self._matching.attribute(ask.request, device, name)
+            except SelectorFailed as failed:
+                yield Reason(device.id, Stage.CONSTRAINTS, str(failed))
+                continue
+            if attribute is None:
                 kind = "matchAttribute" if constraint.match else "distinctAttribute"
                 text = f"it has no attribute {name}, which {kind} compares"
                 yield Reason(device.id, Stage.CONSTRAINTS, text, f"it had {name}")

@@ -19,6 +19,7 @@ ORACLE = Path(__file__).resolve().parent.parent / "oracle" / "allocator"
 sys.path.insert(0, str(ORACLE))
 
 from cases import case as generated  # noqa: E402
+from cases import derived_case  # noqa: E402
 from compare import ask, plain  # noqa: E402
 from handmade import CASES as HANDMADE  # noqa: E402
 from handmade import Case  # noqa: E402
@@ -67,6 +68,21 @@ def test_generated_cases_as_the_library_answers_them(oracle: Oracle, part: int) 
     assert compared >= 3_000 / PARTS
     assert kinds["fits"] >= compared / 4
     assert kinds["given up by us"] <= compared / 500
+
+
+@pytest.mark.timeout(300)
+def test_derived_attributes_as_the_library_compares_them(oracle: Oracle) -> None:
+    kinds: Counter[str] = Counter()
+    for seed in range(2_000):
+        asked = derived_case(seed)
+        theirs = oracle.ask({**asked, "seconds": 1})
+        ours = ask(asked, EASY) if not theirs.get("gaveUp") else {"gaveUp": True}
+        if not ours.get("gaveUp"):
+            assert plain(ours) == plain(theirs), f"seed {seed}"
+            failed = "derived attribute" in theirs.get("error", "")
+            kinds["failed" if failed else "fits" if theirs["allocations"] else "other"] += 1
+    print(dict(kinds))
+    assert min(kinds["failed"], kinds["fits"]) >= 100
 
 
 def test_operations_to_skip_count_in_the_variant_that_knows_them(oracle: Oracle) -> None:

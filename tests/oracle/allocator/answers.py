@@ -1,6 +1,6 @@
-"""Writes the oracle's answers to generated cases and clusters, for machines without Go.
+"""Writes the oracle's answers to generated cases, clusters and derived attributes, for machines without Go.
 
-python tests/oracle/allocator/answers.py 1200 500    asks as many of each and writes the two files
+python tests/oracle/allocator/answers.py 1200 500 400    asks as many of each and writes the three files
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 FILE = HERE / "answers.jsonl.gz"
 CLUSTERS_FILE = HERE / "clusters.jsonl.gz"
+DERIVED_FILE = HERE / "derived.jsonl.gz"
 
 
 def digest(case: Any) -> str:
@@ -22,19 +23,35 @@ def digest(case: Any) -> str:
     return hashlib.sha256(json.dumps(case, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def main(cases: int, clusters: int) -> None:
+def main(cases: int, clusters: int, derived: int) -> None:
+    """A number of 0 leaves a file as it is."""
     from oracle import Oracle, build
 
     with Oracle(build()) as oracle:
-        _write(FILE, [line for seed in range(cases) if (line := _case(oracle, seed))])
-        _write(CLUSTERS_FILE, [line for seed in range(clusters) if (line := _cluster(oracle, seed))])
+        for file, number, ask in (
+            (FILE, cases, _case),
+            (CLUSTERS_FILE, clusters, _cluster),
+            (DERIVED_FILE, derived, _derived),
+        ):
+            if number:
+                _write(file, [line for seed in range(number) if (line := ask(oracle, seed))])
 
 
 def _case(oracle: Any, seed: int) -> Any:
     from cases import case
+
+    return _asked(oracle, seed, case(seed))
+
+
+def _derived(oracle: Any, seed: int) -> Any:
+    from cases import derived_case
+
+    return _asked(oracle, seed, derived_case(seed))
+
+
+def _asked(oracle: Any, seed: int, asked: Any) -> Any:
     from compare import plain
 
-    asked = case(seed)
     answer = oracle.ask({**asked, "seconds": 1})
     if answer.get("gaveUp"):
         return None
@@ -62,4 +79,4 @@ def _write(file: Path, answers: list[Any]) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    main(*map(int, sys.argv[1:4]))

@@ -31,6 +31,7 @@ FIELDS = {
     "AdminAccess": "admin_access",
     "CompatibilityGroups": "compatibility_groups",
     "ConsumableCapacity": "consumable_capacity",
+    "DerivedAttributes": "derived_attributes",
     "DeviceBindingAndStatus": "binding_conditions",
     "DeviceTaints": "device_taints",
     "FractionalCapacityRange": "fractional_range",
@@ -389,6 +390,51 @@ class Maker:
                         known["consumedCapacity"]["memory"] = self.r.choice(("1Gi", "2Gi", "512Mi"))
                 found.append(known)
         return found
+
+
+DERIVED = (
+    "device.driver",
+    "device.driver == 'a.example.com'",
+    "device.driver.size()",
+    "device.attributes['a.example.com'].?numa.orValue(7)",
+    "device.attributes['a.example.com'].?kind.orValue('none')",
+    "device.attributes['a.example.com'].?version.orValue(semver('0.0.1'))",
+    "'memory' in device.capacity['a.example.com'] ?"
+    " device.capacity['a.example.com'].memory.asInteger() / 1073741824 : 0",
+    "device.attributes['a.example.com'].numa",
+    "device.allowMultipleAllocations",
+    "[device.driver, 'shared']",
+    "'links' in device.attributes['std.example.org'] ? device.attributes['std.example.org'].links : [0]",
+    "1.5",
+    "nonsense",
+)
+"""Of attributes by expression (KEP-6080): most give a value, the last ones fail on some devices or on all."""
+
+
+def derived_case(seed: int) -> JSON:
+    """The case of a seed, whose requests derive attributes under names that are published, and others."""
+    r = random.Random(f"derived {seed}")
+    found = case(seed)
+    found["features"]["DerivedAttributes"] = r.random() < 0.95
+    found["variant"] = ""
+    names = (f"{DRIVERS[0]}/numa", f"{DRIVERS[0]}/derived", "std.example.org/sort")
+    for claim in found["claims"]:
+        devices = claim["spec"]["devices"]
+        constraints = [
+            {r.choice(("matchAttribute", "distinctAttribute")): name}
+            for name in r.sample(names, r.choice((1, 1, 2)))
+        ]
+        devices["constraints"] = devices.get("constraints", [])[:1] + constraints
+        for request in devices["requests"]:
+            for body in request.get("firstAvailable") or [request["exactly"]]:
+                if r.random() < 0.8:
+                    chosen = r.sample(names, r.choice((1, 2, 3)))
+                    rare = 0 if r.random() < 0.92 else 2
+                    body["derivedAttributes"] = [
+                        {"name": name, "expression": r.choice(DERIVED[: len(DERIVED) - 3 + rare])}
+                        for name in chosen
+                    ]
+    return found
 
 
 def case(seed: int) -> JSON:

@@ -48,7 +48,8 @@ def plain(answer: JSON) -> JSON:
     """An answer without what differs by nature: share ids, the writing of quantities, texts of CEL faults."""
     found: JSON = {}
     if answer.get("error"):
-        found["error"] = re.sub(r"(CEL (compile|runtime) error): .*", r"\1", answer["error"], flags=re.DOTALL)
+        text = re.sub(r"(CEL (compile|runtime) error): .*", r"\1", answer["error"], flags=re.DOTALL)
+        found["error"] = re.sub(r"(derived attribute \S+ .*?failed): .*", r"\1", text, flags=re.DOTALL)
         found["nodeOnly"] = bool(answer.get("nodeOnly"))
         return found
     if answer["allocations"] is None:
