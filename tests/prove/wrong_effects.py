@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
+import pydantic
+
 import dracore
 from dracore import ContainerEdits, Device, Prepared, hookimpl
-from dracore.testing.crash import Ground
+from dracore.testing.crash import Ground, NodeDouble
 
 
 class Folder(Ground):
@@ -123,9 +127,96 @@ class OneKey(Lane):
     key = "lane"
 
 
+class NeverSure(Lane):
+    """Its probe cannot tell, ever."""
+
+    kind = "lanes.never_sure"
+    reboot = "gone"
+
+    def probe(self, node):
+        return dracore.Unknown("who knows")
+
+
+class OnceOnly(Lane):
+    """Its apply takes a number that nobody gives back."""
+
+    kind = "lanes.once_only"
+
+    def apply(self, node, before):
+        numbers = Path(self.folder).parent / "numbers"
+        numbers.touch(exist_ok=False)
+        return super().apply(node, before)
+
+
+class Refuses(Lane):
+    """Its `before` never agrees."""
+
+    kind = "lanes.refuses"
+
+    def before(self, node):
+        raise dracore.EffectRefused("not today")
+
+
+class Exits(Lane):
+    """Its probe ends the process that asks."""
+
+    kind = "lanes.exits"
+
+    def probe(self, node):
+        raise SystemExit(3)
+
+
+class Cancels(Lane):
+    """Its revert, half done, is cancelled where nothing was made."""
+
+    kind = "lanes.cancels"
+
+    def revert(self, node, before, outcome):
+        if outcome is None:
+            raise asyncio.CancelledError
+        super().revert(node, before, outcome)
+
+
+class Interrupts(Lane):
+    """Its apply is interrupted, always."""
+
+    kind = "lanes.interrupts"
+
+    def apply(self, node, before):
+        raise KeyboardInterrupt
+
+
+class Blind(Folder):
+    """A ground that answers the same, whatever happens on it."""
+
+    def observe(self):
+        return {}
+
+
+class Silent(Folder):
+    """A ground that answers nothing."""
+
+    def observe(self):
+        return None
+
+
+class Unsaid(Ground):
+    """A ground that does not say what it is like."""
+
+    settings, arrange = Folder.settings, Folder.arrange
+
+
 class Plugin:
-    def __init__(self, effect):
+    """Holds one effect for each device.
+
+    :param prepares: how many; after these it refuses.
+    :param variable: what containers get; empty: something else each time.
+    """
+
+    def __init__(self, effect, *, prepares=10**6, variable="10.0.0.1"):
         self._effect = effect
+        self._left = prepares
+        self._variable = variable
 
     @hookimpl
     def dra_driver(self):
@@ -133,7 +224,7 @@ class Plugin:
 
     @hookimpl
     def dra_effects(self):
-        return [self._effect]
+        return [effect for effect in (self._effect, Slot) if effect]
 
     @hookimpl
     def dra_discover(self, ctx):
@@ -141,5 +232,53 @@ class Plugin:
 
     @hookimpl
     def dra_prepare(self, ctx, device):
-        ctx.hold(self._effect(ctx.settings["folder"], device.name))
-        return Prepared(ContainerEdits(env={device.name.upper().replace("-", "_"): "10.0.0.1"}))
+        if self._left <= 0:
+            raise dracore.DracoreError("no more lanes")
+        self._left -= 1
+        if self._effect is not None:
+            ctx.hold(self._effect(ctx.settings["folder"], device.name))
+        value = self._variable or uuid.uuid4().hex
+        return Prepared(ContainerEdits(env={device.name.upper().replace("-", "_"): value}))
+
+
+@dataclass(frozen=True)
+class Slot(dracore.Effect):
+    """A thing on a :class:`dracore.testing.NodeDouble`; a shell, or a slot, which needs one."""
+
+    kind = "lanes.slot"
+    reboot = "stays"
+    folder: str
+    name: str
+    needs: str = ""
+
+    @property
+    def key(self):
+        return f"slot/{self.name}"
+
+    def apply(self, node, before):
+        return NodeDouble(Path(self.folder)).make(self.name, key=self.key, needs=self.needs)
+
+    def revert(self, node, before, outcome):
+        NodeDouble(Path(self.folder)).unmake(self.name)
+
+    def probe(self, node):
+        thing = NodeDouble(Path(self.folder)).things.get(self.name)
+        return dracore.Present(thing["id"]) if thing else dracore.Absent()
+
+
+class Slots(Plugin):
+    """Holds a slot before the shell that it needs."""
+
+    @hookimpl
+    def dra_prepare(self, ctx, device):
+        ctx.hold(Slot(ctx.settings["folder"], "slot", "shell"))
+        ctx.hold(Slot(ctx.settings["folder"], "shell"))
+        return Prepared()
+
+
+class Picky(Plugin):
+    """Has settings that nobody but its own ground would give."""
+
+    @hookimpl
+    def dra_settings(self):
+        return pydantic.create_model("Lanes", lanes=(int, ...))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -29,6 +29,7 @@ Mode: TypeAlias = Literal[
     "EROFS",
     "timeout",
     "defect",
+    "exit",
     "full",
     "gone",
 ]
@@ -36,13 +37,19 @@ Mode: TypeAlias = Literal[
 again at every point of the recovery. ``peer``: another instance that was up goes on. ``stop``: SIGSTOP;
 another instance starts and takes over, then the stopped one goes on. ``power``: the node loses power; folders
 are rebuilt from what was fsynced. The others are faults, see :data:`points.Fault`."""
-BETWEEN_LINES: frozenset[Mode] = frozenset({"kill", "twice", "power", "ENOSPC"})
+BETWEEN_LINES: frozenset[Mode] = frozenset({"kill", "twice", "power", "ENOSPC", "exit"})
 """Modes that are also tried between the lines of effects: a death there, and an error there, whichever it is.
-(Who is stopped there has the key's lock, as at the points around it.)"""
+(Who is stopped there has the key's lock, as at the points around it.) ``exit`` is tried nowhere else: only a
+plugin's code raises such things."""
 
 
 def points_of(subject: Subject, mode: Mode, target: int = -1, fault: Fault = "none") -> Points:
     return Points(target, fault, sources=subject.sources() if mode in BETWEEN_LINES else ())
+
+
+def tried(mode: Mode, points: Sequence[str]) -> list[int]:
+    """The numbers of the points that a mode is tried at."""
+    return [n for n, point in enumerate(points) if mode != "exit" or ".line " in point]
 
 
 def untouched_ground(subject: Subject, folder: Path) -> Any:
@@ -80,7 +87,7 @@ def drilled(subject: Subject, folder: Path, story: Scenario) -> Any:
     before = untouched_ground(subject, folder)
     found: list[str] = []
     player = Player(subject, folder, points, story).open()
-    drill.watch(player, points, found)
+    drilling = drill.watch(player, points, found)
     points.watch(Outside(folder, found.append))
 
     def between(step: Step, error: DracoreError | None) -> None:
@@ -93,6 +100,7 @@ def drilled(subject: Subject, folder: Path, story: Scenario) -> Any:
     found += rules.untouched(player.stand, before)
     seen = list(points.seen)
     found += rules.go_on(player.stand, before, swept=False)
+    found += drilling.unseen()
     return seen, before, list(dict.fromkeys(found))
 
 

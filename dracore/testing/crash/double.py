@@ -40,8 +40,11 @@ class Ground:
 
     def observe(self) -> JSON:
         """Everything that effects can change, as JSON. After all claims are released it must be as before
-        the first one; where this answers None, nothing is compared."""
-        return None
+        the first one.
+
+        :raises NotImplementedError: where a ground does not say so.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no observe(): nothing would be compared")
 
     def strays(self, keys: Collection[str]) -> list[str]:
         """What is on the node now and belongs to none of the effects with these keys."""

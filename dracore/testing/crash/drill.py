@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from dracore.model.effect import Absent, Effect, Present, Unknown
-from dracore.prepare import holdings
+from dracore.prepare import holdings, records
 from dracore.prepare.effects import EffectNode
 from dracore.prepare.holdings import Held
-from dracore.prepare.transaction import decode, encode
+from dracore.prepare.transaction import Tx, decode, encode
 from dracore.testing.crash.play import Player
 from dracore.testing.crash.points import Points
 from dracore.testing.crash.rules import difference
@@ -23,6 +24,12 @@ class Drill:
         self._absent_before: set[str] = set()
         self._present_on: dict[str, Any] = {}
         """What the node was like where probe said Present before anything was applied, by key."""
+        self._bare: dict[str, Any] = {}
+        """What the node was like just before apply, by key."""
+        self.applied: dict[str, bool] = {}
+        """Kinds of effects that were applied: whether the ground was seen to change with any of them."""
+        self._specs: dict[str, Any] = {}
+        """What containers get, by all that it may depend on."""
         self._busy = False
 
     def __call__(self, point: str, detail: str) -> None:
@@ -31,13 +38,24 @@ class Drill:
         self._busy = True
         try:
             if point == "effect.apply.before":
-                self._unmade(*self._effect(detail))
+                held, effect, node = self._effect(detail)
+                self._unmade(held, effect, node)
+                self._bare[held.key] = self._observe()
             elif point == "journal.commit.after" and detail.startswith("effect.outcome "):
                 self._made(*self._effect(f" {detail.partition(' ')[2]}"))
             elif point == "effect.revert.after":
                 self._reverted(*self._effect(detail))
+            elif point == "reply.prepare.before":
+                self._answered(detail)
         finally:
             self._busy = False
+
+    def unseen(self) -> list[str]:
+        """What to say where the ground did not change with any effect: it would look the same left behind."""
+        if not self.applied or any(self.applied.values()):
+            return []
+        kinds = ", ".join(sorted(self.applied))
+        return [f"outside: {kinds}: apply changes nothing that observe() of the ground tells of"]
 
     def _effect(self, label: str) -> tuple[Held, Effect, EffectNode]:
         key = label.partition(" ")[2]
@@ -56,7 +74,7 @@ class Drill:
         what = f"revert-unmade: {held.kind} {held.key}: revert, where apply never came,"
         try:
             effect.revert(node, held.before, None)
-        except Exception as error:  # noqa: BLE001 - that is what is looked for
+        except BaseException as error:  # noqa: BLE001 - that is what is looked for
             self._found.append(f"{what} raises {type(error).__name__}: {error}")
         after = self._observe()
         if after != before:
@@ -65,6 +83,8 @@ class Drill:
     def _made(self, held: Held, effect: Effect, node: EffectNode) -> None:
         seen = self._probe(effect, node)
         what = f"probe-truth: {held.kind} {held.key}: probe"
+        changed = self._observe() != self._bare.pop(held.key, None)
+        self.applied[held.kind] = self.applied.get(held.kind, False) or changed
         unmade = self._present_on.pop(held.key, None)
         if unmade is not None and (now := self._observe()) != unmade:
             self._found.append(
@@ -72,12 +92,14 @@ class Drill:
             )
         if isinstance(seen, Absent):
             self._found.append(f"{what} says Absent just after apply")
+        elif isinstance(seen, Unknown) and type(effect).probe is not Effect.probe:
+            self._found.append(f"{what} says Unknown just after apply: it can never tell ({seen.reason})")
         elif isinstance(seen, Present) and seen.outcome is not None:
             outcome = decode(encode(seen.outcome))
             if outcome != held.outcome:
                 self._found.append(f"{what} says {outcome!r}, and apply's outcome was {held.outcome!r}")
         elif not isinstance(seen, (Present, Unknown)):
-            verb = "raises" if isinstance(seen, Exception) else "answers"
+            verb = "raises" if isinstance(seen, BaseException) else "answers"
             self._found.append(f"{what} {verb} {seen!r}; it must answer Present, Absent or Unknown")
 
     def _reverted(self, held: Held, effect: Effect, node: EffectNode) -> None:
@@ -88,22 +110,50 @@ class Drill:
             what = f"revert-again: {held.kind} {held.key}: revert, called {which}"
             try:
                 effect.revert(node, held.before, outcome)
-            except Exception as error:  # noqa: BLE001 - that is what is looked for
+            except BaseException as error:  # noqa: BLE001 - that is what is looked for
                 self._found.append(f"{what} raises {type(error).__name__}: {error}")
             after = self._observe()
             if after != before:
                 self._found.append(f"{what} changes the node: {difference(before, after)}")
 
+    def _answered(self, uid: str) -> None:
+        """What containers get must be the same when all that it may depend on is."""
+        kit = self._player.working.engine.kit
+
+        def read(tx: Tx) -> tuple[list[Any], Any]:
+            record = records.get(tx, uid)
+            found = [holdings.get(tx, key) for key in sorted(holdings.keys_of(tx, uid))]
+            outcomes = [(held.key, held.outcome) for held in found if held is not None]
+            return [kit.boot_id, uid, record and record.digest, outcomes], records.specs(tx, uid)
+
+        depends, specs = kit.journal.read(read)
+        known = self._specs.setdefault(json.dumps(depends), specs)
+        if known != specs:
+            self._found.append(
+                f"same: claim {uid} was prepared anew with the same devices and outcomes of effects, and its "
+                f"containers get something else: {_first(known, specs)}"
+            )
+
     def _probe(self, effect: Effect, node: EffectNode) -> Any:
         try:
             return effect.probe(node)
-        except Exception as error:  # noqa: BLE001 - told by the caller
+        except BaseException as error:  # noqa: BLE001 - told by the caller
             return error
 
     def _observe(self) -> Any:
         return self._player.working.ground.observe()
 
 
-def watch(player: Player, points: Points, found: list[str]) -> None:
+def _first(known: Any, now: Any) -> str:
+    """Where two texts begin to differ."""
+    one, two = repr(known), repr(now)
+    place = next((n for n, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), 0)
+    here = slice(max(0, place - 30), place + 30)
+    return f"...{two[here]}... instead of ...{one[here]}..."
+
+
+def watch(player: Player, points: Points, found: list[str]) -> Drill:
     """Drills every effect that `player` holds from here on."""
-    points.watch(Drill(player, found))
+    drill = Drill(player, found)
+    points.watch(drill)
+    return drill

@@ -6,6 +6,7 @@ The matrix forks, and a process that runs tests has threads; so it runs in a pro
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -19,8 +20,6 @@ from dracore.testing.crash.report import Report
 from dracore.testing.crash.scenario import Scenario
 from dracore.testing.crash.stand import Code, Subject
 
-SECONDS = 600.0
-
 
 def crash_matrix(
     plugin: ModuleType | str,
@@ -32,6 +31,7 @@ def crash_matrix(
     modes: Sequence[Mode] = MODES,
     every: int = 1,
     jobs: int = 1,
+    seconds: float | None = None,
 ) -> Report:
     """Kills and fails `plugin` at every point of a scenario and between every two lines of its effects.
 
@@ -41,20 +41,23 @@ def crash_matrix(
     :param name: what the plugin is enabled as; default: the last part of the module's name.
     :param driver: its DRA driver, where neither a hook says it nor the package that is not asked here.
     :param every: 1: all points; n: a seeded n-th, where the whole takes too long.
+    :param jobs: processes that share the work.
+    :param seconds: after which it is ended; None: never. A run that hangs is ended and reported in any case.
     :raises AssertionError: the report with every violation; each names the rule that is broken
         (:data:`dracore.testing.crash.RULES`).
     """
     code = Code.of(plugin)
     subject = Subject(name or code.module.rpartition(".")[2], code, Code.of(ground), driver)
     stories = [scenario] if isinstance(scenario, Scenario) else list(scenario)
-    task = pickle.dumps(sys.path) + pickle.dumps((subject, stories, tuple(modes), every, jobs))
-    done = subprocess.run(
-        [sys.executable, "-m", "dracore.testing.crash.child"],
-        input=task,
-        capture_output=True,
-        timeout=SECONDS,
-        check=False,
-    )
+    task = pickle.dumps(sys.path) + pickle.dumps((os.getpid(), subject, stories, tuple(modes), every, jobs))
+    command = [sys.executable, "-m", "dracore.testing.crash.child"]
+    try:
+        done = subprocess.run(command, input=task, capture_output=True, timeout=seconds, check=False)
+    except subprocess.TimeoutExpired as expired:
+        raise AssertionError(
+            f"the crash matrix was not done after {seconds:.0f} s: give it more time (seconds=), "
+            "more processes (jobs=), a part of the points (every=) or fewer modes (modes=)"
+        ) from expired
     if done.returncode:
         raise AssertionError(f"the crash matrix could not run:\n{done.stderr.decode()[-3000:]}")
     report = Report([Row(**row) for row in json.loads(done.stdout.splitlines()[-1])])

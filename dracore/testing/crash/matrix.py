@@ -153,8 +153,9 @@ class Matrix:
         if not self._whole(dry, row):
             return
         seen, before = dry.answer
-        row.points = len(seen)
-        chosen = self._some(list(range(len(seen))), story, mode) if numbers is None else numbers
+        places = children.tried(mode, seen)
+        row.points = len(places)
+        chosen = self._some(places, story, mode) if numbers is None else numbers
         peer = Peer(self.subject, self._run, self._out)
         successor = Successor(self.subject, self._run, self._out)
         for number in chosen:
@@ -246,6 +247,11 @@ class Matrix:
         """Whether the run without any fault came to its end."""
         if ended.failed or ended.killed:
             row.violations.append(f"survives: {row.scenario} without any fault: {ended.failed or 'killed'}")
+            return False
+        if ended.answer[1] is None:
+            row.violations.append(
+                "outside: observe() of the ground answers None, so nothing would be compared"
+            )
             return False
         return True
 

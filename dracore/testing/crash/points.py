@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import signal
@@ -11,9 +12,10 @@ from types import FrameType
 from typing import Any, Literal, TypeAlias
 
 Fault: TypeAlias = Literal[
-    "none", "kill", "ENOSPC", "EIO", "EROFS", "timeout", "defect", "full", "gone", "stop"
+    "none", "kill", "ENOSPC", "EIO", "EROFS", "timeout", "defect", "exit", "full", "gone", "stop"
 ]
 """What happens at the chosen point: ``kill`` is SIGKILL; an errno, ``timeout`` or ``defect`` is raised once;
+``exit`` is what ends a thread, SystemExit or CancelledError, raised once in an effect's own code;
 ``full`` lets every later write of the engine fail with ENOSPC; ``gone`` ends the caller's patience; ``stop``
 is SIGSTOP."""
 
@@ -98,6 +100,8 @@ class Points:
             raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
         elif self.fault == "defect":
             raise ValueError(f"a defect at {point}")
+        elif self.fault == "exit":
+            raise (SystemExit, asyncio.CancelledError)[self.target % 2](f"an exit at {point}")
         elif self.fault != "none":
             number = getattr(errno, self.fault)
             raise OSError(number, os.strerror(number))

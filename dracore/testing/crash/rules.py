@@ -38,6 +38,7 @@ RULES = {
     "survives": "a fault is an answer, never the end of the process",
     "probe-truth": "probe says Present after apply (with apply's outcome) and Absent after revert",
     "outside": "an effect writes nowhere but on the ground, where it can be observed",
+    "same": "what containers get depends on devices, parameters and outcomes of effects, and on nothing else",
     "revert-again": "revert may come twice: a crash may lie between it and the note that it was made",
     "revert-unmade": "revert is safe where nothing was made: a crash may lie between intent and apply",
 }

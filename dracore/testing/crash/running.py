@@ -7,6 +7,7 @@ import logging
 import sqlite3
 import sys
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
@@ -31,6 +32,7 @@ THINNED: Mapping[Mode, int] = {
     "EROFS": 6,
     "timeout": 6,
     "defect": 6,
+    "exit": 2,
     "full": 3,
     "gone": 3,
 }
@@ -121,7 +123,8 @@ def warm(subject: Subject) -> None:
     """Does before any fork what every child would do again: imports, patterns, models, the schema's text."""
     _ = subject.plugins, subject.effects
     with workplace() as folder:
-        Stand(subject, folder, Points())
+        with suppress(Exception):  # said of the first run
+            Stand(subject, folder, Points())
         Cdi(folder, subject.driver_name)
     connection = sqlite3.connect(":memory:")  # closed before any fork, and of no file
     schema.altered(connection, (schema.MAJOR, schema.MINOR))

@@ -7,12 +7,12 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
-from dracore.testing.crash.children import Mode
+from dracore.testing.crash.children import Mode, tried
 
 GROUPS: Sequence[Sequence[Mode]] = (
     ("kill",),
     ("peer", "stop"),
-    ("ENOSPC", "EIO", "EROFS", "timeout", "defect"),
+    ("ENOSPC", "EIO", "EROFS", "timeout", "defect", "exit"),
     ("full", "gone"),
 )
 """Of each group, every kind of point is tried once, under one of its modes."""
@@ -45,8 +45,8 @@ def choose(seen: Mapping[Place, Sequence[str]], seed: str) -> dict[Place, list[i
         places: dict[str, list[tuple[Place, int]]] = defaultdict(list)
         for place, points in seen.items():
             if place[1] in group:
-                for number, point in enumerate(points):
-                    places[kind_of(point)].append((place, number))
+                for number in tried(place[1], points):
+                    places[kind_of(points[number])].append((place, number))
         for kind, candidates in sorted(places.items()):
             place, number = random.Random(f"{seed} {group[0]} {kind}").choice(candidates)
             chosen[place].append(number)

@@ -321,7 +321,10 @@ def start(
             return stand.start()
         except (DracoreError, OSError, ValueError) as error:
             failure = error
-    raise AssertionError(f"the driver does not start any more: {failure}") from failure
+    raise AssertionError(
+        f"the driver does not start any more: {type(failure).__name__}: {' '.join(str(failure).split())} "
+        f"(its settings are what {subject.ground.name}.settings() answers)"
+    ) from failure
 
 
 @contextmanager

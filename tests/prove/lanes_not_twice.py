@@ -1,7 +1,0 @@
-from wrong_effects import NotTwice, Plugin
-
-plugin = Plugin(NotTwice)
-dra_driver = plugin.dra_driver
-dra_effects = plugin.dra_effects
-dra_discover = plugin.dra_discover
-dra_prepare = plugin.dra_prepare
