@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -71,6 +75,25 @@ class Process:
     def registered(self) -> bool:
         status = self.status()
         return status is not None and all(driver["registered"] for driver in status["drivers"])
+
+    def degradations(self, driver: str = "") -> list[str]:
+        """Of that driver, of the first one by default; nothing where the process does not answer yet."""
+        status = self.status()
+        found = [d for d in status["drivers"] if driver in ("", d["name"])] if status else []
+        return list(found[0]["degradations"]) if found else []
+
+    def page(self, path: str = "/healthz") -> tuple[int, str]:
+        """What its port answers, as soon as there is one."""
+        (line,) = until(lambda: self.said("metrics and health"), "the port")
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{line['port']}{path}", timeout=20) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    def metrics(self) -> list[str]:
+        return self.page("/metrics")[1].splitlines()
 
     def kill(self) -> None:
         self.child.kill()
@@ -177,6 +200,25 @@ class World:
                 },
             }
         )
+
+    def events(self, reason: str) -> list[dict[str, Any]]:
+        return [event for event in self.api.list("events", group="") if event["reason"] == reason]
+
+    # --- pods ---------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def preparing(self, name: str, device: str) -> Iterator[Future[Any]]:
+        """A pod with a claim, both of that name: its prepare has held `device` and stays inside until
+        :meth:`go_on`."""
+        self.claim(name, device)
+        (self.control / "slow").touch()
+        with ThreadPoolExecutor(1) as pool:
+            pod = pool.submit(self.kubelet.run_pod, name, [name])
+            until((self.control / f"inside-{device}").exists, "the prepare")
+            yield pod
+
+    def go_on(self) -> None:
+        (self.control / "slow").unlink()
 
     # --- what is on the node ------------------------------------------------------------------------
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -42,14 +41,9 @@ def offset(world: Any, shim: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("jump", [-86_400, 86_400])
 def test_claims_go_on_while_the_clock_jumps(world: Any, offset: Path, jump: int) -> None:
     process = world.ready(world.configure(observe={"port": 0}))
-    uid = world.claim("c", "toy-0")["metadata"]["uid"]
-    slow = world.control / "slow"
-    slow.touch()
-    with ThreadPoolExecutor(1) as pool:
-        pod = pool.submit(world.kubelet.run_pod, "c", ["c"])
-        world.until((world.control / "inside-toy-0").exists, "the prepare")
+    with world.preparing("c", "toy-0") as pod:
         offset.write_text(str(jump))
-        slow.unlink()
+        world.go_on()
         assert pod.result(30)
     world.claim("d", "toy-1")
     world.kubelet.run_pod("d", ["d"])
@@ -57,6 +51,7 @@ def test_claims_go_on_while_the_clock_jumps(world: Any, offset: Path, jump: int)
     status = process.status()
     assert {claim["state"] for claim in status["claims"]} == {"prepared"}
     assert status["problems"] == status["drivers"][0]["degradations"] == []
+    uid = world.api.get("resourceclaims", "c", "default")["metadata"]["uid"]
     story = ask(process.status_socket, f"timeline {uid}")["entries"]
     assert [entry["what"] for entry in story] == ["preparing", "apply", "applied", "prepared"]
     apart = datetime.fromisoformat(story[-1]["at"]) - datetime.fromisoformat(story[0]["at"])

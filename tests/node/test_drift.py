@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import urllib.request
 from typing import Any
 
 import pytest
@@ -23,21 +22,13 @@ def test_drift_is_found_at_the_start(world: Any, api: str) -> None:
     world.until(process.registered, "registration")
     status = world.until(lambda: (s := process.status()) and s["problems"] and s, "the problem")
     assert "undone by somebody" in "".join(status["problems"])
-    world.until(
-        lambda: "node-1/toy-1 is tainted" in "".join(process.status()["drivers"][0]["degradations"]),
-        "the device's health",
-    )
-    (line,) = world.until(lambda: process.said("metrics and health"), "the port")
-    with urllib.request.urlopen(f"http://127.0.0.1:{line['port']}/metrics", timeout=10) as answer:
-        assert f'dracore_drift_total{{driver="{TOYS}"}} 1.0' in answer.read().decode().splitlines()
+    world.until(lambda: "node-1/toy-1 is tainted" in "".join(process.degradations()), "the device's health")
+    assert f'dracore_drift_total{{driver="{TOYS}"}} 1.0' in process.metrics()
     if api == "down":
         world.api.start()
 
-    def told() -> list[Any]:
-        events = world.api.list("events", group="")
-        return [e["involvedObject"]["uid"] for e in events if e["reason"] == "EffectDrifted"]
-
-    world.until(lambda: told() == [uid], "the event")
+    (event,) = world.until(lambda: world.events("EffectDrifted"), "the event")
+    assert event["involvedObject"]["uid"] == uid
     world.until(
         lambda: [d["name"] for d in world.devices() if d.get("taints")] == ["toy-1"], "the published taint"
     )

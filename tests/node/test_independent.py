@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import shutil
 import signal
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -22,24 +20,10 @@ def config(world: Any) -> Path:
     return made
 
 
-def page(process: Any, path: str) -> tuple[int, str]:
-    (line,) = process.said("metrics and health")
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{line['port']}{path}", timeout=10) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read().decode()
-
-
 def of(process: Any, driver: str) -> dict[str, Any]:
     status = process.status()
     (found,) = [entry for entry in status["drivers"] if entry["name"] == driver]
     return found
-
-
-def events(world: Any, reason: str) -> list[str]:
-    return [e["message"] for e in world.api.list("events", group="") if e["reason"] == reason]
 
 
 def serves(world: Any, driver: str, claim: str) -> None:
@@ -55,23 +39,21 @@ def test_a_blocked_journal_blocks_its_driver_alone(
     world.ready(config, "", TOYS, DOLLS).kill()
     stopped = stop_in_commit(bad)
     process = world.process(config)
-    world.until(lambda: process.said("metrics and health"), "the page")
-    assert page(process, "/healthz")[0] == 200, "at once, and another start would not help"
+    assert process.page("/healthz")[0] == 200, "at once, and another start would not help"
     world.until(lambda: (s := process.status()) and s and of(process, good)["published"], "the other one")
     serves(world, good, "g")
-    world.until(lambda: events(world, "JournalBlocked"), "the event")
-    (text,) = of(process, bad)["degradations"][:1]
-    assert "database is locked" in text
-    code, text = page(process, "/readyz")
+    world.until(lambda: world.events("JournalBlocked"), "the event")
+    assert "database is locked" in process.degradations(bad)[0]
+    code, text = process.page("/readyz")
     assert code == 503
     assert text.startswith(f"{bad}: ")
     assert good not in text
-    assert page(process, "/healthz") == (200, "ok\n")
+    assert process.page("/healthz") == (200, "ok\n")
     stopped.send_signal(signal.SIGCONT)
-    world.until(lambda: page(process, "/readyz") == (200, "ok\n"), "both", 60)
+    world.until(lambda: process.page("/readyz") == (200, "ok\n"), "both", 60)
     serves(world, bad, "b")
     world.until(lambda: of(process, bad)["publishes"], "publishing")
-    assert of(process, bad)["degradations"] == []
+    assert process.degradations(bad) == []
     assert process.stop() == 0
 
 
@@ -84,19 +66,19 @@ def test_a_driver_that_cannot_start_is_tried_again_beside_the_other(
     process = world.process(config)
     world.until(lambda: (s := process.status()) and s and of(process, good)["published"], "the other one")
     serves(world, good, "g")
-    (text,) = of(process, bad)["degradations"]
+    (text,) = process.degradations(bad)
     assert "cannot start" in text
     assert str(folder) in text
-    assert page(process, "/healthz") == (200, "ok\n")
-    assert page(process, "/readyz")[0] == 503
-    (told,) = world.until(lambda: events(world, "StartFailed"), "the event")
-    assert str(folder) in told
+    assert process.page("/healthz") == (200, "ok\n")
+    assert process.page("/readyz")[0] == 503
+    (told,) = world.until(lambda: world.events("StartFailed"), "the event")
+    assert str(folder) in told["message"]
     states = {plugin["driver"]: plugin["state"] for plugin in process.status()["plugins"]}
     assert states == {good: "running", bad: "waiting"}
     folder.unlink()
-    world.until(lambda: page(process, "/readyz") == (200, "ok\n"), "both", 60)
+    world.until(lambda: process.page("/readyz") == (200, "ok\n"), "both", 60)
     serves(world, bad, "b")
-    assert of(process, bad)["degradations"] == []
+    assert process.degradations(bad) == []
     assert "Traceback" not in process.log.read_text()
     assert process.stop() == 0
     assert world.sockets(bad) == []

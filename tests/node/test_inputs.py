@@ -116,30 +116,22 @@ def test_a_kubelet_that_does_not_register_the_driver(world: Any) -> None:
     world.kubelet.stop()
     process = world.process()
 
-    def degradations() -> list[str]:
-        status = process.status()
-        return status["drivers"][0]["degradations"] if status else []
-
     what = "the kubelet has not registered this driver yet, so nothing is published"
-    (text,) = world.until(lambda: [text for text in degradations() if what in text], "the problem")
+    (text,) = world.until(lambda: [text for text in process.degradations() if what in text], "the problem")
     assert str(world.kubelet.registry_dir) in text
     world.kubelet.start()
     world.until(process.registered, "registration")
     world.until(world.slices, "slices")
-    assert degradations() == []
+    assert process.degradations() == []
 
 
 def test_a_node_object_that_comes_late(world: Any) -> None:
     process = world.process(world.configure(node="node-2"))
 
-    def degradations() -> list[str]:
-        status = process.status()
-        return status["drivers"][0]["degradations"] if status else []
-
-    world.until(lambda: "there is no node object node-2" in "".join(degradations()), "the problem")
+    world.until(lambda: "there is no node object node-2" in "".join(process.degradations()), "the problem")
     world.api.create({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-2"}})
     world.until(world.slices, "publishing")
-    world.until(lambda: not degradations(), "the end of the problem")
+    world.until(lambda: not process.degradations(), "the end of the problem")
 
 
 @pytest.mark.parametrize("how", ["signal", "file"])

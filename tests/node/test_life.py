@@ -5,9 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import urllib.error
-import urllib.request
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -115,17 +112,12 @@ def test_two_drivers_in_one_process_and_one_claim(world: Any) -> None:
 
 def test_sigterm_answers_a_running_prepare_first(world: Any) -> None:
     process = world.ready()
-    world.claim("c", "toy-2")
-    slow = world.control / "slow"
-    slow.touch()
-    with ThreadPoolExecutor(1) as pool:
-        pod = pool.submit(world.kubelet.run_pod, "c", ["c"])
-        world.until((world.control / "inside-toy-2").exists, "the prepare")
+    with world.preparing("c", "toy-2") as pod:
         process.signal(signal.SIGTERM)
         world.until(lambda: process.said("ending"), "the end")
         assert f"{TOYS}-reg.sock" in world.sockets(), "it stays registered while a call runs"
         assert process.child.poll() is None
-        slow.unlink()
+        world.go_on()
         assert pod.result(30)
     assert process.child.wait(30) == 0
     assert world.sockets() == []
@@ -139,19 +131,14 @@ def test_sigterm_answers_a_running_prepare_first(world: Any) -> None:
 
 def test_a_second_signal_ends_at_once_and_nothing_is_lost(world: Any) -> None:
     process = world.ready()
-    world.claim("c", "toy-2")
-    slow = world.control / "slow"
-    slow.touch()
-    with ThreadPoolExecutor(1) as pool:
-        pod = pool.submit(world.kubelet.run_pod, "c", ["c"])
-        world.until((world.control / "inside-toy-2").exists, "the prepare")
+    with world.preparing("c", "toy-2") as pod:
         process.signal(signal.SIGTERM)
         world.until(lambda: process.said("ending"), "the end")
         process.signal(signal.SIGTERM)
         assert process.child.wait(20) == 128 + signal.SIGTERM
         with pytest.raises(KubeletError):
             pod.result(30)
-    slow.unlink()
+    world.go_on()
     again = world.ready()
     assert world.held() == []
     assert again.status()["claims"] == []
@@ -159,14 +146,10 @@ def test_a_second_signal_ends_at_once_and_nothing_is_lost(world: Any) -> None:
 
 def test_health_and_metrics_are_about_the_real_thing(world: Any) -> None:
     process = world.ready(world.configure(observe={"port": 0}))
-    (line,) = world.until(lambda: process.said("metrics and health"), "the port")
-    url = f"http://127.0.0.1:{line['port']}"
     world.claim("c", "toy-0")
     world.kubelet.run_pod("c", ["c"])
-    with urllib.request.urlopen(f"{url}/healthz", timeout=10) as answer:
-        assert answer.read() == b"ok\n"
-    with urllib.request.urlopen(f"{url}/metrics", timeout=10) as answer:
-        lines = answer.read().decode().splitlines()
+    assert process.page("/healthz") == (200, "ok\n")
+    lines = process.metrics()
     assert f'dracore_prepare_total{{driver="{TOYS}",result="ok"}} 1.0' in lines
     assert f'dracore_claims{{driver="{TOYS}",state="prepared"}} 1.0' in lines
     assert f'dracore_prepared_devices{{driver="{TOYS}"}} 1.0' in lines
@@ -179,11 +162,9 @@ def test_health_and_metrics_are_about_the_real_thing(world: Any) -> None:
     hidden = registry.with_name("away")
     os.rename(registry, hidden)
     try:
-        with pytest.raises(urllib.error.HTTPError) as caught:
-            urllib.request.urlopen(f"{url}/healthz", timeout=20)
-        with caught.value:
-            assert caught.value.code == 503
-            assert b"GetInfo" in caught.value.read()
+        code, text = process.page("/healthz")
+        assert code == 503
+        assert "GetInfo" in text
     finally:
         os.rename(hidden, registry)
 
@@ -204,7 +185,6 @@ def test_a_plugin_that_fails_is_said_and_recovers(world: Any) -> None:
 
 def test_drift_is_seen_everywhere_and_ends_with_the_claim(world: Any) -> None:
     process = world.ready(world.configure(observe={"port": 0}))
-    (line,) = world.until(lambda: process.said("metrics and health"), "the port")
     uid = world.claim("c", "toy-1")["metadata"]["uid"]
     world.kubelet.run_pod("c", ["c"])
     (world.control / "held-toy-1").unlink()
@@ -220,14 +200,8 @@ def test_drift_is_seen_everywhere_and_ends_with_the_claim(world: Any) -> None:
     status = process.status()
     assert "undone by somebody" in status["problems"][0]
     assert "device node-1/toy-1 is tainted" in status["drivers"][0]["degradations"][0]
-    with urllib.request.urlopen(f"http://127.0.0.1:{line['port']}/metrics", timeout=10) as answer:
-        assert f'dracore_drift_total{{driver="{TOYS}"}} 1.0' in answer.read().decode().splitlines()
-
-    def drifted() -> list[Any]:
-        events = world.api.list("events", group="")
-        return [event for event in events if event["reason"] == "EffectDrifted"]
-
-    (event,) = world.until(drifted, "the event")
+    assert f'dracore_drift_total{{driver="{TOYS}"}} 1.0' in process.metrics()
+    (event,) = world.until(lambda: world.events("EffectDrifted"), "the event")
     assert (event["involvedObject"]["kind"], event["involvedObject"]["uid"]) == ("ResourceClaim", uid)
     world.kubelet.delete_pod("c")
     world.until(lambda: not taints(), "the end of the taint")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from dracore.testing.kubelet import KubeletError
+from dracore.testing.kubelet import ClaimRef, KubeletError
 
 TOYS = "toys.example.com"
 
@@ -31,17 +30,12 @@ def test_a_kill_under_a_prepared_claim_loses_nothing(world: Any) -> None:
 
 def test_a_kill_during_a_prepare_is_undone_and_the_retry_works(world: Any) -> None:
     process = world.ready()
-    world.claim("c", "toy-3")
-    slow = world.control / "slow"
-    slow.touch()
-    with ThreadPoolExecutor(1) as pool:
-        pod = pool.submit(world.kubelet.run_pod, "c", ["c"])
-        world.until((world.control / "inside-toy-3").exists, "the prepare")
+    with world.preparing("c", "toy-3") as pod:
         assert world.held() == ["toy-3"]
         process.kill()
         with pytest.raises(KubeletError):
             pod.result(60)
-    slow.unlink()
+    world.go_on()
     again = world.ready()
     assert (world.held(), world.specs(), again.status()["claims"]) == ([], {}, [])
     assert world.kubelet.run_pod("c", ["c"], retry_for=30)
@@ -94,14 +88,10 @@ def test_an_api_server_that_comes_late(world: Any) -> None:
     world.api.stop()
     process = world.process()
     world.until(process.registered, "registration without an API server")
-    from dracore.kubelet.wire import dra_v1_pb2 as wire
-    from dracore.testing.kubelet import ClaimRef
-
     answer = world.kubelet.prepare(TOYS, [ClaimRef.of(claim)])[claim["metadata"]["uid"]]
     assert "the API server does not answer" in answer.error
     assert "default" not in answer.error, "a pod's event names no namespace"
     assert len(answer.error) <= 200
-    assert wire
     world.api.start()
     world.until(world.slices, "publishing")
     assert world.kubelet.run_pod("c", ["c"], retry_for=30)

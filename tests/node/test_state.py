@@ -7,8 +7,6 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,31 +18,6 @@ TOYS = "toys.example.com"
 
 def folder_of(world: Any) -> Path:
     return Path(world.kubelet.plugins_dir / TOYS)
-
-
-def events(world: Any, reason: str) -> list[dict[str, Any]]:
-    return [event for event in world.api.list("events", group="") if event["reason"] == reason]
-
-
-def metrics(process: Any, world: Any) -> list[str]:
-    (line,) = world.until(lambda: process.said("metrics and health"), "the port")
-    with urllib.request.urlopen(f"http://127.0.0.1:{line['port']}/metrics", timeout=10) as answer:
-        return str(answer.read().decode()).splitlines()
-
-
-def health(process: Any, world: Any, path: str = "/healthz") -> tuple[int, str]:
-    (line,) = world.until(lambda: process.said("metrics and health"), "the port")
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{line['port']}{path}", timeout=20) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read().decode()
-
-
-def degradations(process: Any) -> list[str]:
-    status = process.status()
-    return list(status["drivers"][0]["degradations"]) if status else []
 
 
 def names_in(process: Any) -> set[str]:
@@ -69,12 +42,12 @@ def test_a_journal_that_is_taken_away_under_the_process_is_put_back(world: Any, 
     world.claim("c", "toy-0")
     world.kubelet.run_pod("c", ["c"])
     REMOVALS[how](folder_of(world))
-    world.until(lambda: events(world, "JournalRestored"), "the journal")
+    world.until(lambda: world.events("JournalRestored"), "the journal")
     # Killed in the next moment: the file in its place has it all.
     process.kill()
     process = world.ready(world.configure(observe={"port": 0}))
     assert names_in(process) == {"c"}
-    assert degradations(process) == []
+    assert process.degradations() == []
     world.claim("d", "toy-1")
     world.kubelet.run_pod("d", ["d"], retry_for=30)
     assert world.held() == ["toy-0", "toy-1"]
@@ -92,12 +65,12 @@ def test_it_goes_on_without_a_restart(world: Any) -> None:
         REMOVALS[how](folder_of(world))
         world.until(
             lambda n=round_: (
-                f'dracore_journal_restored_total{{driver="{TOYS}"}} {n + 1}.0' in metrics(process, world)
+                f'dracore_journal_restored_total{{driver="{TOYS}"}} {n + 1}.0' in process.metrics()
             ),
             "the journal",
         )
-        world.until(lambda: health(process, world) == (200, "ok\n"), "the sockets")
-    world.until(lambda: degradations(process) == [], "all well")
+        world.until(lambda: process.page() == (200, "ok\n"), "the sockets")
+    world.until(lambda: process.degradations() == [], "all well")
     assert names_in(process) == {"c0", "c1", "c2"}
     for round_ in range(3):
         world.kubelet.delete_pod(f"c{round_}", retry_for=20)
@@ -113,7 +86,7 @@ def test_two_instances_put_it_back_once_and_go_on_with_one(world: Any) -> None:
     world.claim("c", "toy-0")
     world.kubelet.run_pod("c", ["c"], retry_for=20)
     shutil.rmtree(folder_of(world))
-    world.until(lambda: events(world, "JournalRestored"), "the journal")
+    world.until(lambda: world.events("JournalRestored"), "the journal")
     world.until(lambda: len(world.sockets()) == 4, "the sockets of both")
     world.claim("d", "toy-1")
     world.kubelet.run_pod("d", ["d"], retry_for=30)
@@ -137,17 +110,17 @@ def test_one_that_cannot_be_put_back_stops_new_claims_and_is_said(world: Any) ->
     os.rename(folder, elsewhere)
     folder.write_text("a file where the folder was")
     (text,) = world.until(
-        lambda: [t for t in degradations(process) if "cannot be put back" in t], "the problem"
+        lambda: [t for t in process.degradations() if "cannot be put back" in t], "the problem"
     )
     assert "do not restart dracore" in text
-    code, said = health(process, world, "/readyz")
+    code, said = process.page("/readyz")
     assert code == 503
     assert "cannot be put back" in said
-    assert health(process, world)[0] == 200, "a liveness probe must not restart it now"
-    world.until(lambda: events(world, "JournalDisplaced"), "the event")
+    assert process.page()[0] == 200, "a liveness probe must not restart it now"
+    world.until(lambda: world.events("JournalDisplaced"), "the event")
     folder.unlink()
-    world.until(lambda: health(process, world, "/readyz")[0] == 200, "the way back")
-    world.until(lambda: health(process, world)[0] == 200, "the sockets in the new folder")
+    world.until(lambda: process.page("/readyz")[0] == 200, "the way back")
+    world.until(lambda: process.page()[0] == 200, "the sockets in the new folder")
     assert names_in(process) == {"c"}
     world.kubelet.delete_pod("c", retry_for=20)
     assert world.held() == []
@@ -161,18 +134,18 @@ def test_one_that_is_cut_off_in_place_is_refused_until_a_restart_sets_it_aside(w
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
     os.truncate(folder_of(world) / "journal.db", 100)
-    world.until(lambda: "damaged while it is open" in "".join(degradations(process)), "the problem")
-    assert health(process, world)[0] == 503
+    world.until(lambda: "damaged while it is open" in "".join(process.degradations()), "the problem")
+    assert process.page()[0] == 503
     world.claim("d", "toy-1")
     with pytest.raises(Exception, match="database disk image is malformed; restart the driver"):
         world.kubelet.run_pod("d", ["d"])
     assert world.held() == ["toy-0"], "nothing is done that could not be written down"
     process.kill()
     process = world.ready(world.configure(observe={"port": 0}))
-    (event, *_) = world.until(lambda: events(world, "JournalLost"), "what is not known any more")
+    (event, *_) = world.until(lambda: world.events("JournalLost"), "what is not known any more")
     assert "CDI file" in event["message"]
-    assert f'dracore_journal_damaged_total{{driver="{TOYS}"}} 1.0' in metrics(process, world)
-    assert "set aside" in "".join(degradations(process))
+    assert f'dracore_journal_damaged_total{{driver="{TOYS}"}} 1.0' in process.metrics()
+    assert "set aside" in "".join(process.degradations())
     world.kubelet.run_pod("d", ["d"], retry_for=20)
 
 
@@ -184,18 +157,18 @@ def test_a_journal_that_is_gone_at_the_start_is_said(world: Any) -> None:
     for path in folder_of(world).glob("journal.db*"):
         path.unlink()
     process = world.ready(world.configure(observe={"port": 0}))
-    (event,) = world.until(lambda: events(world, "JournalLost"), "the event")
+    (event,) = world.until(lambda: world.events("JournalLost"), "the event")
     assert "nobody knows what to undo" in event["message"]
     assert uid in event["message"]
-    assert event["message"] in "".join(degradations(process))
-    assert f'dracore_journal_lost_total{{driver="{TOYS}"}} 1.0' in metrics(process, world)
+    assert event["message"] in "".join(process.degradations())
+    assert f'dracore_journal_lost_total{{driver="{TOYS}"}} 1.0' in process.metrics()
     assert world.specs(), "containers may be started with it still"
 
 
 def test_a_first_start_says_nothing_of_it(world: Any) -> None:
     process = world.ready()
-    assert degradations(process) == []
-    assert not events(world, "JournalLost")
+    assert process.degradations() == []
+    assert not world.events("JournalLost")
 
 
 def test_a_newer_major_is_refused_with_nothing_changed(world: Any) -> None:
