@@ -60,7 +60,7 @@ class Allocator:
     ) -> None:
         self.features = features or Features()
         self.classes = {item.name: item for item in classes}
-        self.matching = Matching(compiler)
+        self.matching = Matching(compiler, shares=not self.features.plain_allocator)
         known = tuple(rules) if self.features.taint_rules else ()
         self.rules = known
         self.slices = with_rules(tuple(slices), known)
@@ -205,15 +205,16 @@ class Allocator:
             )
             and sum(group.alternatives[0].count for group in claim.groups) <= RESULTS_PER_CLAIM
             and all(
-                constraint.match is not None or constraint.distinct is not None
+                constraint.match is not None
+                or (constraint.distinct is not None and not self.features.plain_allocator)
                 for constraint in claim.constraints
             )
         )
 
-    @staticmethod
-    def _check_constraints(claim: WantedClaim) -> None:
+    def _check_constraints(self, claim: WantedClaim) -> None:
         for index, constraint in enumerate(claim.constraints):
-            if constraint.match is None and constraint.distinct is None:
+            unknown = constraint.distinct is None or self.features.plain_allocator
+            if constraint.match is None and unknown:
                 raise Fatal(
                     f"claim {claim.title}, constraint #{index}: empty constraint"
                     " (unsupported constraint type?)"

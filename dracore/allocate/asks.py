@@ -106,7 +106,7 @@ class Asks:
         where = f"claim {claim.title}, request {group.name}"
         if group.first_available and not self._features.prioritized_list:
             raise Fatal(f"{where}: has subrequests, but the DRAPrioritizedList feature is disabled")
-        if not self._features.consumable_capacity:
+        if not self._features.consumable_capacity and not self._features.plain_allocator:
             for request in group.alternatives:
                 if request.capacity is not None:
                     kind = "subrequest" if group.first_available else "request"

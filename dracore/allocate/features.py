@@ -41,6 +41,8 @@ class Features:
     derived_attributes: bool = False
     compatibility_groups: bool = False
     optional_node_operations: bool = False
+    plain_allocator: bool = False
+    """The scheduler's plainest allocator is taken: see :meth:`of`."""
 
     @property
     def skips_count(self) -> bool:
@@ -79,13 +81,29 @@ class Features:
         features = replace(features, **known)
         # One control flow for two gates: conditions are stored in the claim's device status.
         both = wanted["DRADeviceBindingConditions"] and wanted["DRAResourceClaimDeviceStatus"]
-        # Rules are worth nothing where taints are not looked at.
-        return replace(
+        features = replace(
             features,
             binding_conditions=both,
+            # Rules are worth nothing where taints are not looked at.
             taint_rules=features.taint_rules and features.device_taints,
         )
+        plain = index >= RELEASES.index(_PLAIN_SINCE) and not features._beyond_plain
+        return replace(features, plain_allocator=plain)
 
+    @property
+    def _beyond_plain(self) -> bool:
+        """Whether something is on that the plainest allocator does not know.
+
+        It knows neither shares nor distinctAttribute nor binding conditions, and takes the fields of these as
+        if they were not there. Up to 1.35 it also knew none of the gates that are on by default, so that no
+        scheduler took it.
+        """
+        return (
+            self.consumable_capacity or self.binding_conditions or self.fractional_range or self.skips_count
+        )
+
+
+_PLAIN_SINCE = "1.36"
 
 GATES: Mapping[str, tuple[str, tuple[bool, bool, bool, bool]]] = MappingProxyType(
     {

@@ -67,10 +67,14 @@ class SelectorFailed(Exception):
 
 
 class Matching:
-    """Compiled expressions and their answers; an answer depends on nothing but expression and device."""
+    """Compiled expressions and their answers; an answer depends on nothing but expression and device.
 
-    def __init__(self, compiler: Compiler = cel) -> None:
+    :param shares: whether expressions are told that several claims may have a device.
+    """
+
+    def __init__(self, compiler: Compiler = cel, *, shares: bool = True) -> None:
         self._compiler = compiler
+        self._shares = shares
         self._compiled: dict[str, Compiled | SelectorError] = {}
         self._answers: dict[str, dict[PublishedDevice, bool]] = {}
         self._derived: dict[str, dict[PublishedDevice, Mapping[str, Any]]] = {}
@@ -85,8 +89,16 @@ class Matching:
             answers = self._answers[expression] = {}
         found = answers.get(device)
         if found is None:
-            found = answers[device] = self.compiled(expression).matches(device.id.driver, device.content)
+            found = answers[device] = self.compiled(expression).matches(
+                device.id.driver, self.seen(device.content)
+            )
         return found
+
+    def seen(self, content: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What expressions see of a device."""
+        if self._shares or "allowMultipleAllocations" not in content:
+            return content
+        return {name: value for name, value in content.items() if name != "allowMultipleAllocations"}
 
     def attribute(self, request: Request, device: PublishedDevice, name: str) -> Mapping[str, Any] | None:
         """What constraints compare of a device: what the request derives under this name (KEP-6080), else
@@ -116,7 +128,7 @@ class Matching:
     def shape(self, expression: str, device: PublishedDevice) -> Hashable | None:
         """What an expression reads of a device; None where that cannot be told."""
         try:
-            return self.compiled(expression).shape(device.id.driver, device.content)
+            return self.compiled(expression).shape(device.id.driver, self.seen(device.content))
         except SelectorError:
             return None
 

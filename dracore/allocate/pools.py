@@ -79,7 +79,7 @@ class PoolIndex:
         """No slice is ignored and no pool has several generations."""
         for item in slices:
             self._of_pool.setdefault(item.pool, []).append(item)
-            if item.reach.node_name:
+            if item.reach.node_name and not self._everywhere(item):
                 self._of_node.setdefault(item.reach.node_name, []).append(item)
             else:
                 self._shared.append(item)
@@ -141,8 +141,13 @@ class PoolIndex:
             return True
         return not self._features.compatibility_groups and item.uses_groups
 
-    @staticmethod
-    def _relevant(item: PublishedSlice, node: Node) -> bool:
+    def _everywhere(self, item: PublishedSlice) -> bool:
+        """Whether a slice counts on all nodes: the plainest allocator thinks so of all counters."""
+        return self._features.plain_allocator and bool(item.counter_sets)
+
+    def _relevant(self, item: PublishedSlice, node: Node) -> bool:
+        if self._everywhere(item):
+            return True
         if item.reach.known:
             return item.reach.covers(node)
         return item.per_device and any(device.reach.covers(node) for device in item.devices)

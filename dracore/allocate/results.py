@@ -75,7 +75,8 @@ def allocation(
     :param asks: for each request of the claim the alternative that was taken.
     """
     results = tuple(_picked(claim, index, pick, features) for index, pick in enumerate(picks))
-    return Allocation(results, tuple(_config(claim, asks)), _node_selector(picks, node))
+    binds = not features.plain_allocator
+    return Allocation(results, tuple(_config(claim, asks)), _node_selector(picks, node, binds=binds))
 
 
 def _picked(claim: WantedClaim, index: int, pick: Pick, features: Features) -> Picked:
@@ -124,13 +125,16 @@ def _named(name: str, requests: Sequence[str]) -> bool:
     return not requests or name in requests or name.partition("/")[0] in requests
 
 
-def _node_selector(picks: Sequence[Pick], node: Node) -> JSON:
-    """Where a pod with these devices can run."""
+def _node_selector(picks: Sequence[Pick], node: Node, *, binds: bool) -> JSON:
+    """Where a pod with these devices can run.
+
+    :param binds: whether a device can bind a claim to its node.
+    """
     fields: list[Requirement] = []
     labels: list[Requirement] = []
     for pick in picks:
         reach = pick.offer.device.reach if pick.offer.slice.per_device else pick.offer.slice.reach
-        if reach.node_name or pick.offer.device.binds_to_node:
+        if reach.node_name or (binds and pick.offer.device.binds_to_node):
             name = {"key": "metadata.name", "operator": "In", "values": [node.name]}
             return {"nodeSelectorTerms": [{"matchFields": [name]}]}
         for term in reach.selector.terms if reach.selector is not None else ():

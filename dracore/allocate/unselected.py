@@ -46,9 +46,10 @@ class Unselected:
         expressions = (*ask.device_class.selectors, *ask.request.selectors)
 
         def holds(content: Mapping[str, Any]) -> bool:
+            seen = self._matching.seen(content)
             try:
                 return all(
-                    text is not None and self._matching.compiled(text).matches(device.id.driver, content)
+                    text is not None and self._matching.compiled(text).matches(device.id.driver, seen)
                     for text in expressions
                 )
             except SelectorError:

@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from realcluster.binaries import find_go
@@ -58,6 +59,71 @@ def test_clusters_as_the_library_allocates_them(oracle: Oracle, part: int) -> No
     assert kinds["clusters"] >= len(CLUSTERS) / PARTS * 0.97
     assert kinds["fits"] >= kinds["clusters"] / 3
     assert kinds["given up by us"] <= kinds["clusters"] / 500
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("release", RELEASES)
+def test_clusters_under_the_gates_of_each_release(oracle: Oracle, release: str) -> None:
+    """Schedulers of 1.34 and 1.35 took the middle allocator for these gates, later ones what is picked."""
+    defaults = {gate: on[RELEASES.index(release)] for gate, (_, on) in GATES.items()}
+    variant = "incubating" if release in ("1.34", "1.35") else ""
+    kinds: Counter[str] = Counter()
+    for seed in range(30_000, 30_520):
+        objects = Cluster(seed).objects
+        ours = simulate(objects, {}, EASY, release)
+        try:
+            theirs = schedule(oracle.ask, objects, defaults, variant)
+        except GaveUp:
+            continue
+        if not gave_up(ours):
+            _assert_alike(ours, theirs, seed)
+            kinds["clusters"] += 1
+            kinds["fits"] += sum(claim["allocated"] for claim in theirs)
+    print(dict(kinds))
+    assert kinds["clusters"] >= 500
+    assert kinds["fits"] >= 100
+
+
+@pytest.mark.timeout(600)
+def test_the_plainest_allocator(oracle: Oracle) -> None:
+    """It is taken where shares and binding conditions are off. Its order of pools is that of a Go map, and of
+    slices that of the cache, so only clusters of one pool are compared, with the slices by name.
+    """
+    off = {"DRAConsumableCapacity": False, "DRADeviceBindingConditions": False}
+    kinds: Counter[str] = Counter()
+    for seed in range(50_000, 55_000):
+        objects = sorted(Cluster(seed).objects, key=_slices_last)
+        pools = {
+            (one["spec"]["driver"], one["spec"]["pool"]["name"])
+            for one in objects
+            if one["kind"] == "ResourceSlice"
+        }
+        if len(pools) != 1:
+            continue
+        gates = off | {gate: False for index, gate in enumerate(sorted(GATES)) if (seed >> 3) % 32 == index}
+        try:
+            theirs = schedule(oracle.ask, objects, gates)
+        except GaveUp:
+            continue
+        ours = simulate(objects, gates, EASY)
+        if not gave_up(ours):
+            _assert_alike(ours, theirs, seed)
+            kinds["clusters"] += 1
+            kinds["fits"] += sum(claim["allocated"] for claim in theirs)
+    print(dict(kinds))
+    assert kinds["clusters"] >= 400
+    assert kinds["fits"] >= 100
+
+
+def _slices_last(item: dict[str, Any]) -> tuple[bool, bytes]:
+    is_slice = item["kind"] == "ResourceSlice"
+    return is_slice, item["metadata"]["name"].encode() if is_slice else b""
+
+
+def _assert_alike(ours: list[Any], theirs: list[Any], seed: int) -> None:
+    assert list(map(verdict, ours)) == list(map(verdict, theirs)), f"seed {seed}"
+    for mine, other in zip(ours, theirs, strict=True):
+        assert same_error(mine, other), f"seed {seed}"
 
 
 @pytest.mark.timeout(300)

@@ -29,7 +29,7 @@ class GaveUp(Exception):
 
 
 def features(gates: dict[str, bool]) -> dict[str, bool]:
-    """The library's features under some gates."""
+    """The library's features under some gates; those that are not named are as in 1.37."""
     found = {name: gates.get(gate, on) for gate, (name, on) in FEATURES.items()}
     both = ("DRADeviceBindingConditions", "DRAResourceClaimDeviceStatus")
     found["DeviceBindingAndStatus"] = all(gates.get(gate, True) for gate in both)

@@ -16,11 +16,11 @@ from dracore.allocate.world import World
 JSON = Any
 
 
-def simulate(objects: list[JSON], gates: dict[str, bool], limit: int) -> list[JSON]:
+def simulate(objects: list[JSON], gates: dict[str, bool], limit: int, release: str = "1.37") -> list[JSON]:
     """The claims as `dracore simulate` answers them, with what it does not print: the whole allocation."""
     text = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
     world = World().read(Source("cluster", text))
-    simulation = Simulation(world, Features.of("1.37", gates), limit=limit)
+    simulation = Simulation(world, Features.of(release, gates), limit=limit)
     outcomes = simulation.run()
     simulation.left()
     return [
