@@ -21,7 +21,6 @@ class Mutant:
     """The rule that it breaks, first of all."""
     only: str
     mode: str = "kill"
-    every: int = 3
 
 
 E = "dracore.prepare.effects."
@@ -72,7 +71,6 @@ MUTANTS = {
         "present",
         "one claim after",
         "peer",
-        1,
     ),
     "a half-made effect is adopted": Mutant(
         E + "effects",
@@ -81,7 +79,6 @@ MUTANTS = {
         "order",
         "unprepare of a half-prepared",
         "EIO",
-        2,
     ),
     "other holders are not counted": Mutant(
         E + "effects",
@@ -117,7 +114,6 @@ MUTANTS = {
         "cdi",
         "no effects",
         "EIO",
-        1,
     ),
     "the CDI file stays": Mutant(
         "dracore.prepare.release",
@@ -165,7 +161,6 @@ MUTANTS = {
         "cdi",
         "no effects",
         "kill",
-        1,
     ),
     "files of others are swept": Mutant(
         "dracore.cdi.files",
@@ -182,7 +177,6 @@ MUTANTS = {
         "promise",
         "ends well",
         "stop",
-        1,
     ),
     "an overtaken attempt goes on": Mutant(
         "dracore.prepare.tenure",
@@ -191,7 +185,6 @@ MUTANTS = {
         "promise",
         "ends well",
         "stop",
-        1,
     ),
     "a caller that has gone is served": Mutant(
         "dracore.prepare.calls",
@@ -298,7 +291,6 @@ MUTANTS = {
         "promise",
         "one claim one",
         "power",
-        1,
     ),
     "CDI files are not synced": Mutant(
         "dracore.cdi.files",
@@ -307,7 +299,56 @@ MUTANTS = {
         "cdi",
         "one claim one",
         "power",
-        1,
+    ),
+    "a failed prepare is not undone": Mutant(
+        "dracore.prepare.attempt",
+        "            self._roll_back(error)\n",
+        "",
+        "undone",
+        "prepare fails",
+        "drill",
+    ),
+    "every prepare is refused": Mutant(
+        "dracore.prepare.calls",
+        "        if not self._admission.acquire(blocking=False):\n",
+        "        if self._admission.acquire(blocking=False):\n",
+        "again",
+        "no effects",
+        "EIO",
+    ),
+    "a claim that was released is refused": Mutant(
+        "dracore.prepare.calls",
+        '            self._kit.seam("reply.unprepare.before", ref.uid)\n'
+        "||        if not self._admission.acquire(blocking=False):\n",
+        '            self._kit.seam("reply.unprepare.before", ref.uid)\n'
+        "            vars(self).setdefault('_gone', set()).add(ref.uid)\n"
+        "||        if ref.uid in vars(self).get('_gone', ()):\n            raise Busy('no')\n"
+        "        if not self._admission.acquire(blocking=False):\n",
+        "again",
+        "no effects",
+        "EIO",
+    ),
+    "what ends a thread is let out of effects": Mutant(
+        E + "kinds",
+        "        raise EffectFailed(said(error)) from error\n",
+        "        raise\n",
+        "survives",
+        "one claim one device",
+        "exit",
+    ),
+    "the folder of an effect stays": Mutant(
+        E + "reverting",
+        "            shutil.rmtree(folder)\n",
+        "            pass\n",
+        "strays",
+        "ordered effects",
+    ),
+    "the folder of a claim stays": Mutant(
+        "dracore.prepare.kit",
+        "            shutil.rmtree(path)\n",
+        "            pass\n",
+        "strays",
+        "ordered effects",
     ),
 }
 """By what is wrong with it."""

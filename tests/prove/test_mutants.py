@@ -22,7 +22,7 @@ QUICK = [name for name, mutant in MUTANTS.items() if mutant.mode == "drill"]
 
 def find(name):
     mutant = MUTANTS[name]
-    options = ["--jobs", "1", "--mode", mutant.mode, "--only", mutant.only, "--every", str(mutant.every)]
+    options = ["--jobs", "1", "--mode", mutant.mode, "--only", mutant.only]
     return subprocess.run(
         [sys.executable, "-m", "mutants", name, *options],
         capture_output=True,
