@@ -9,7 +9,8 @@ from typing import Any
 
 from dracore.allocate import fields
 from dracore.allocate.fields import Fault
-from dracore.model.device import JSON, Taint
+from dracore.allocate.taint import Taint, taint
+from dracore.model.device import JSON
 
 _NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
 _INTEGER = re.compile(r"[+-]?[0-9]+")
@@ -43,13 +44,8 @@ class Node:
             {str(key): str(value) for key, value in labels.items()},
             frozenset(features),
             fields.under(content, "spec", lambda spec: fields.flag(spec, "unschedulable")) if spec else False,
-            fields.under(content, "spec", lambda spec: fields.each(spec, "taints", _taint)) if spec else (),
+            fields.under(content, "spec", lambda spec: fields.each(spec, "taints", taint)) if spec else (),
         )
-
-
-def _taint(content: Mapping[str, Any]) -> Taint:
-    effect = fields.text(content, "effect", required=True)
-    return Taint(fields.text(content, "key", required=True), effect, fields.text(content, "value"))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from dracore.allocate import fields
 from dracore.allocate.fields import Fault
 from dracore.allocate.near import hint
 from dracore.allocate.nodes import Node, NodeSelector
+from dracore.allocate.taint import Taint
 from dracore.allocate.taints import PREVENTING
 from dracore.allocate.wanted import DeviceClass, Request, RequestGroup, Toleration
-from dracore.model.device import Taint
 
 IMPLICIT = "deviceclass.resource.kubernetes.io/"
 """Before a class's name: its extended resource where it names none itself (KEP-5004)."""

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 from dracore.allocate import fields
 from dracore.allocate.fields import Fault
 from dracore.allocate.nodes import Reach
-from dracore.model.device import Capacity, RequestPolicy, Taint, ValidRange
+from dracore.allocate.taint import Taint, taint
+from dracore.model.device import Capacity, RequestPolicy, ValidRange
 from dracore.model.quantity import Quantity
 
 
@@ -254,16 +255,6 @@ def _billionths(value: Decimal) -> int:
     power = exponent + 9
     whole = number * int(10**power) if power >= 0 else number // int(10**-power)
     return -whole if sign else whole
-
-
-def taint(content: Mapping[str, Any]) -> Taint:
-    """Reads a device taint; an effect of the future is kept and does not count."""
-    return Taint(
-        fields.text(content, "key", required=True),
-        fields.text(content, "effect", required=True),  # type: ignore[arg-type]
-        fields.text(content, "value"),
-        fields.text(content, "timeAdded"),
-    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dracore.allocate.published import PublishedDevice
+from dracore.allocate.taint import Taint
 from dracore.allocate.wanted import Request
-from dracore.model.device import Taint
 
 PREVENTING = ("NoSchedule", "NoExecute")
 """Other effects, None among them, only tell something."""

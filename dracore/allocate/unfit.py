@@ -9,12 +9,12 @@ from dracore.allocate.features import Features
 from dracore.allocate.matching import Matching, SelectorFailed
 from dracore.allocate.nodes import Node
 from dracore.allocate.pools import NODE_OPERATIONS, Offer, missing_gate, skips
-from dracore.allocate.published import PublishedDevice, TaintRule, billionths, taint
+from dracore.allocate.published import PublishedDevice, TaintRule, billionths
 from dracore.allocate.reasons import Reason, Stage, in_unit
 from dracore.allocate.shares import NotRepresentable, rule_of, taken
+from dracore.allocate.taint import Taint, taint
 from dracore.allocate.taints import all_in_the_way
 from dracore.allocate.wanted import Constraint, Toleration
-from dracore.model.device import Taint
 from dracore.model.quantity import Quantity
 
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from dracore.selectors import types
 from dracore.selectors.sizes import MAX, ONE, UNKNOWN, Range, fixed
 from dracore.selectors.tree import Call, Literal, Node
-
-if TYPE_CHECKING:
-    from dracore.selectors.estimate import Estimator
 
 _TEXT, _REGEX = 0.1, 0.25
 _LIST = fixed(10)
@@ -71,6 +68,26 @@ _COMPARISONS = frozenset(
     | {"equals", "not_equals"}
 )
 _MAX_FORMAT_REGEX, _MAX_FORMAT = 128, 64
+
+
+class Estimator(Protocol):
+    """What knows the sizes of the operands."""
+
+    def size(self, node: Node) -> Range | None:
+        """The size of a node's value, where anything is known."""
+        ...
+
+    def known(self, node: Node) -> Range:
+        """As :meth:`size`; anything where nothing is known."""
+        ...
+
+    def element(self, node: Node) -> tuple[types.Type, Range | None] | None:
+        """The type of a list's elements, and the size declared for them."""
+        ...
+
+    def join_entries(self, node: Call, one: Node, other: Node) -> None:
+        """What a list or map made of two others holds."""
+        ...
 
 
 def of_call(estimator: Estimator, node: Call, overload: str, costs: Sequence[Range]) -> _Estimate:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dracore.errors import SelectorError
@@ -127,8 +126,3 @@ def short(text: str) -> str:
     """An expression in one line, quoted, at most 80 characters."""
     line = " ".join(text[:400].split())
     return repr(line if len(line) <= 80 and len(text) <= 400 else line[:79] + "…")
-
-
-def one_line(messages: Iterable[str]) -> str:
-    """Several messages joined."""
-    return "; ".join(messages)

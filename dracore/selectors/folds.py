@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from dracore.selectors import costs
 from dracore.selectors.attributes import COST, Run
@@ -11,10 +11,31 @@ from dracore.selectors.macros import ACCU
 from dracore.selectors.tree import Call, Fold, Ident, ListNode, Literal, Node
 from dracore.selectors.values import NO_OVERLOAD, Domains, from_key, items_of
 
-if TYPE_CHECKING:
-    from dracore.selectors.planner import Planner
-
 _UNSET: Any = object()
+
+
+class Planner(Protocol):
+    """What plans the parts of a loop."""
+
+    def plan(self, node: Node) -> object:
+        """The plan of a node, still open for steps that follow."""
+        ...
+
+    def run(self, node: Node) -> Run:
+        """What evaluates a node."""
+        ...
+
+    def slot(self) -> int:
+        """A place in the frame."""
+        ...
+
+    def push(self, scope: dict[str, Run]) -> None:
+        """Local names become visible."""
+        ...
+
+    def pop(self) -> None:
+        """The last local names end."""
+        ...
 
 
 def fold(node: Fold, planner: Planner) -> Run:

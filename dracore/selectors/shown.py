@@ -8,6 +8,7 @@ from typing import Any
 
 from dracore.selectors.values import from_key
 
+_QUOTED = {7: "\\a", 8: "\\b", 12: "\\f", 10: "\\n", 13: "\\r", 9: "\\t", 11: "\\v", 92: "\\\\", 34: '\\"'}
 _WIDEST = 6
 """A double with more digits before its point is written with an exponent."""
 
@@ -67,3 +68,8 @@ def _escaped(character: str) -> str:
     if code < 0x80:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def quote(text: str) -> str:
+    """In double quotes, control characters and quotes escaped."""
+    return '"' + text.translate(_QUOTED) + '"'

@@ -39,10 +39,6 @@ class Range(NamedTuple):
         """Either."""
         return Range(min(self.low, other.low), max(self.high, other.high))
 
-    def at_least_one(self) -> Range:
-        """With 0 read as 1."""
-        return Range(self.low or 1, self.high or 1)
-
 
 def fixed(value: int) -> Range:
     """Exactly `value`."""

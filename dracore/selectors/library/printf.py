@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from dracore.selectors.faults import Fault
+from dracore.selectors.shown import quote
 from dracore.selectors.values import Duration, Timestamp, TypeValue, UInt, from_key, type_name
 
 _SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
@@ -113,8 +114,6 @@ def _string(value: Any, _precision: int | None = None) -> str:
 
 def _quoted(value: Any) -> str:
     """A value inside a list or map."""
-    from dracore.selectors.library.texts import quote
-
     if isinstance(value, str):
         return quote(value)
     if isinstance(value, bytes):

@@ -8,13 +8,12 @@ from typing import Any
 from dracore.selectors.declarations import Library, library
 from dracore.selectors.faults import Fault, Stopped
 from dracore.selectors.library.printf import format_text
-from dracore.selectors.shown import show
+from dracore.selectors.shown import quote, show
 
 _LOWER = str.maketrans(ascii_letters.ascii_uppercase, ascii_letters.ascii_lowercase)
 _UPPER = str.maketrans(ascii_letters.ascii_lowercase, ascii_letters.ascii_uppercase)
 _SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 _LARGEST = 16 << 20
-_QUOTED = {7: "\\a", 8: "\\b", 12: "\\f", 10: "\\n", 13: "\\r", 9: "\\t", 11: "\\v", 92: "\\\\", 34: '\\"'}
 
 
 def _bounded(size: int) -> None:
@@ -91,11 +90,6 @@ def join(parts: list[Any], separator: str = "") -> str:
             raise Fault(f"join: invalid input: {show(part)}")
     _bounded(sum(map(len, parts)) + len(separator) * len(parts))
     return separator.join(parts)
-
-
-def quote(text: str) -> str:
-    """In double quotes, control characters and quotes escaped."""
-    return '"' + text.translate(_QUOTED) + '"'
 
 
 STRINGS: Library = library(
