@@ -1,6 +1,6 @@
 """``dracore run`` as a real process that notes its points, or dies at one of them.
 
-python -m dracore.testing.crash.run --config FILE [--record FILE] [--die-at "POINT DETAIL [#N]"]
+python -m dracore.testing.crash.run --config FILE [--record FILE] [--die-at "POINT [DETAIL] [#N]"] [--armed F]
 """
 
 from __future__ import annotations
@@ -27,11 +27,13 @@ class NamedPoints:
 
     :param record: a file that gets every point as a line.
     :param die_at: the point at which this process is killed; without its number: where it first comes.
+    :param armed: a file that may come to hold such a point later; points count anew from then on.
     """
 
-    def __init__(self, record: Path | None, die_at: str) -> None:
+    def __init__(self, record: Path | None, die_at: str, armed: Path | None = None) -> None:
         self._file = os.open(record, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600) if record else -1
         self._die_at = die_at
+        self._armed = armed
         self._count: Counter[str] = Counter()
         self._lock = threading.Lock()
 
@@ -40,6 +42,9 @@ class NamedPoints:
             detail = detail.rpartition("/")[2]
         name = f"{point} {_UID.sub('UID', detail)}".rstrip()
         with self._lock:
+            if self._armed is not None and not self._die_at and self._armed.exists():
+                self._die_at = self._armed.read_text()
+                self._count.clear()
             self._count[name] += 1
             numbered = f"{name} #{self._count[name]}"
             if self._file >= 0:
@@ -55,8 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--instance-id", default="")
     parser.add_argument("--record", type=Path)
     parser.add_argument("--die-at", default="")
+    parser.add_argument("--armed", type=Path)
     chosen = parser.parse_args(arguments)
-    run(chosen.config, chosen.instance_id, seam=NamedPoints(chosen.record, chosen.die_at))
+    run(chosen.config, chosen.instance_id, seam=NamedPoints(chosen.record, chosen.die_at, chosen.armed))
 
 
 if __name__ == "__main__":
