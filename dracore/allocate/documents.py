@@ -6,7 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from dracore.allocate.fields import Fault
@@ -18,6 +18,8 @@ SIZE_LIMIT = 512 * 2**20
 YAML_SIZE_LIMIT = 64 * 2**20
 """Bytes; larger files as JSON, which reads fifty times faster."""
 _STEP = ("[", "]")
+_LOOKED_THROUGH = 32 * 2**20
+"""Bytes that are looked through for the lines of one text's faults; of these there may be very many."""
 _HALVES = re.compile(r"\\u[dD][89a-fA-F]")
 """Halves of characters beyond 16 bits: alone they are no text that can be written anywhere."""
 
@@ -28,6 +30,15 @@ class Source:
 
     name: str
     text: str
+    _left: list[int] = field(default_factory=lambda: [_LOOKED_THROUGH], repr=False, compare=False)
+    """How much more may be looked through for lines."""
+
+    def line_of(self, document: int, path: tuple[str | int, ...]) -> int | None:
+        """As :func:`~dracore.allocate.places.line_of`; None also where very many lines were asked for."""
+        if self._left[0] <= 0:
+            return None
+        self._left[0] -= len(self.text)
+        return line_of(self.text, document, path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +58,7 @@ class Object:
 
     def error(self, fault: Fault) -> ConfigError:
         """A fault of a field, with file, document, line and object."""
-        line = line_of(self.source.text, self.document, (*self.path, *_steps(fault.path)))
+        line = self.source.line_of(self.document, (*self.path, *_steps(fault.path)))
         meta = self.content.get("metadata")
         name = meta.get("name") or meta.get("generateName") if isinstance(meta, Mapping) else None
         kind = self.kind[:100] or "object"
@@ -75,17 +86,17 @@ def _unpacked(content: Any, source: Source, document: int, path: tuple[str | int
             yield from _unpacked(item, source, document, (index,))
         return
     if not isinstance(content, Mapping):
-        line = line_of(source.text, document, path)
+        line = source.line_of(document, path)
         raise ConfigError("is no API object", where=_place(source, document, line))
     kind = content.get("kind")
     if not isinstance(kind, str) or not kind:
-        line = line_of(source.text, document, path)
+        line = source.line_of(document, path)
         raise ConfigError("an object has no kind", where=_place(source, document, line))
     if kind.endswith("List"):
         items = content.get("items")
         if items is not None and not isinstance(items, list):
             raise ConfigError(
-                "items is not a list", where=_place(source, document, line_of(source.text, document, path))
+                "items is not a list", where=_place(source, document, source.line_of(document, path))
             )
         for index, item in enumerate(items or ()):
             if isinstance(item, dict) and "kind" not in item and kind != "List":

@@ -243,14 +243,17 @@ def _lines(path: Path | None) -> list[str]:
 
 
 def _read(path: str) -> str:
-    if path == "-":
-        return sys.stdin.read()
+    where = "standard input" if path == "-" else path
     try:
-        return Path(path).read_text(encoding="utf-8")
+        if path != "-":
+            return Path(path).read_text(encoding="utf-8")
+        if sys.stdin is None:
+            raise ConfigError("is closed", where=where, fix="give a file, or something to read")
+        return sys.stdin.buffer.read().decode()
     except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror}", where=path) from error
+        raise ConfigError(f"cannot be read: {error.strerror}", where=where) from error
     except UnicodeDecodeError as error:
-        raise ConfigError("is not UTF-8 text", where=path) from error
+        raise ConfigError("is not UTF-8 text", where=where) from error
 
 
 def _of_config(path: Path) -> Iterator[Subject]:

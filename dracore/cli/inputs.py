@@ -40,6 +40,8 @@ def read(file: str) -> Source:
     """
     from dracore.allocate.documents import Source
 
+    if file == "-" and sys.stdin is None:
+        raise ConfigError("is closed", where="standard input", fix="give a file, or something to read")
     try:
         data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
         return Source("standard input" if file == "-" else file, data.decode())

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from dracore.allocate.documents import Source, objects
+from dracore.allocate.fields import Fault
 from dracore.allocate.world import World
 from dracore.allocate.yamltext import VALUES_LIMIT
 from dracore.errors import ConfigError
@@ -225,3 +226,13 @@ def test_more_values_than_anybody_needs(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("dracore.allocate.yamltext.VALUES_LIMIT", 1_000)
     with pytest.raises(ConfigError, match="f: line 2: it has too many values"):
         list(objects(Source("f", "kind: List\nitems: [" + "1," * 2_000 + "]")))
+
+
+def test_lines_are_looked_for_within_bounds() -> None:
+    """Each is a run over the text: of very many faults only the first have one."""
+    text = "kind: List\nitems:\n- &x {kind: Pod, apiVersion: v2, metadata: {name: a}}\n" + "- *x\n" * 20_000
+    source = Source("f", text)
+    found = [item.error(Fault("is wrong", "apiVersion")).where for item in objects(source)]
+    assert found[0] == "f: document 1, line 3: Pod a"
+    assert found[-1] == "f: document 1: Pod a"
+    assert 10 < sum(", line " in str(where) for where in found) < 1_000
