@@ -250,7 +250,7 @@ class DriverNode:
         if self.endpoint.problem:
             found.append(self.endpoint.problem)
         if self.parts is not None:
-            found += self.parts.problems()
+            found += self.parts.problems() + self.parts.blocked()
         return [f"{self.name}: {text}" for text in found]
 
     def _why_not_yet(self) -> str:
@@ -272,7 +272,7 @@ class DriverNode:
         if self.endpoint.problem:
             found.append(self.endpoint.problem)
         if self.parts is not None:
-            found += self.parts.problems()
+            found += self.parts.problems() + self.parts.blocked()
         found += self._unknown
         status = self.publish_status()
         return found + list(status.degradations if status else ())

@@ -137,6 +137,10 @@ class Parts:
         problem = self.journal.look()
         return [problem] if problem else []
 
+    def blocked(self) -> list[str]:
+        """Who keeps it from being written."""
+        return [self.journal.blocked] if self.journal.blocked else []
+
     def _drifted(self) -> dict[tuple[str, str], str]:
         return {device: drift.text for drift in self.engine.drifts() for device in drift.devices}
 

@@ -15,7 +15,8 @@ Where to look for what:
 
 from dracore.prepare.engine import Engine
 from dracore.prepare.instances import Instances
-from dracore.prepare.journal import Journal, peek
+from dracore.prepare.journal import Journal
 from dracore.prepare.reconciler import Reconciler
+from dracore.prepare.snapshot import peek
 
 __all__ = ["Engine", "Instances", "Journal", "Reconciler", "peek"]

@@ -75,6 +75,8 @@ class Journal:
         """No journal was there, although one had been made here."""
         self.problem = ""
         """Why it cannot be used now: it is damaged, or not in its place and cannot be put back."""
+        self.blocked = ""
+        """Who keeps this process from writing; nothing is wrong with the journal."""
         self._file = file
         self._seam = seam
         self._clock = clock
@@ -163,6 +165,9 @@ class Journal:
         """
         with self._writing:
             if not self._closed and not self._damaged:
+                if self.blocked:
+                    with contextlib.suppress(sqlite3.Error, JournalError):
+                        self._begin().execute("ROLLBACK")
                 try:
                     if self._is_displaced():
                         self._put_back()
@@ -290,9 +295,12 @@ class Journal:
             except sqlite3.OperationalError as error:
                 if storage.is_busy(error) and not self._impatient:
                     self._be_patient(False)
+                    self.blocked = str(cannot("write", self.path, error))
+                    self._reports.event("JournalBlocked", self.blocked)
                 raise
             if self._impatient:
                 self._be_patient(True)
+                self.blocked = ""
             try:
                 # After the lock: who puts the file back holds it meanwhile.
                 if not self._is_displaced():
@@ -353,7 +361,7 @@ class Journal:
             self._cannot_go_on(error, "JournalDisplaced")
             raise
         self._impatient = False
-        self.problem = ""
+        self.blocked = self.problem = ""
         if done.written:
             text = "the journal was moved or deleted under the running process; it is written again, whole"
             if done.aside:
@@ -377,19 +385,3 @@ class Journal:
         if text != self.problem:
             self.problem = text
             self._reports.event(reason, text)
-
-
-def peek(folder: Path) -> tuple[int, int]:
-    """Claims and effects in a journal that nobody here has open; none where there is no journal to read."""
-    path = folder / FILE
-    if not path.is_file():
-        return 0, 0
-    try:
-        with contextlib.closing(openfile.connect_to_read(path, BUSY_TIMEOUT)) as connection:
-            if schema.version_of(connection) is None:
-                return 0, 0
-            (claims,) = connection.execute("SELECT count(*) FROM claims").fetchone()
-            (effects,) = connection.execute("SELECT count(*) FROM effects").fetchone()
-            return claims, effects
-    except (sqlite3.Error, JournalError):
-        return 0, 0  # another's, or of another version

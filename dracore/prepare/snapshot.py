@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+from dracore.errors import JournalError
 from dracore.model.claim import ClaimRef
 from dracore.model.device import JSON
-from dracore.prepare import holdings, records
-from dracore.prepare.journal import Journal
+from dracore.prepare import holdings, openfile, records, schema
+from dracore.prepare.journal import BUSY_TIMEOUT, FILE, Journal
 from dracore.prepare.transaction import Tx
 
 
@@ -157,3 +161,19 @@ def _device(driver: str, device: records.DeviceRecord) -> DeviceStatus:
         device.status,
         device.metadata,
     )
+
+
+def peek(folder: Path) -> tuple[int, int]:
+    """Claims and effects in a journal that nobody here has open; none where there is no journal to read."""
+    path = folder / FILE
+    if not path.is_file():
+        return 0, 0
+    try:
+        with contextlib.closing(openfile.connect_to_read(path, BUSY_TIMEOUT)) as connection:
+            if schema.version_of(connection) is None:
+                return 0, 0
+            (claims,) = connection.execute("SELECT count(*) FROM claims").fetchone()
+            (effects,) = connection.execute("SELECT count(*) FROM effects").fetchone()
+            return claims, effects
+    except (sqlite3.Error, JournalError):
+        return 0, 0  # another's, or of another version

@@ -59,3 +59,21 @@ def test_what_is_reloaded_meanwhile_holds_then(world: Any, stopped: subprocess.P
         lambda: (d := world.devices()) and d[0]["attributes"]["color"]["string"] == "green" and d, "them", 60
     )
     assert [device["name"] for device in devices] == ["toy-0", "toy-1"]
+
+
+def test_one_that_runs_says_so_too(world: Any, stop_in_commit: Any) -> None:
+    process = world.ready(world.configure(observe={"port": 0}))
+    stopped = stop_in_commit(TOYS)
+    world.claim("c", "toy-0")
+    with pytest.raises(Exception, match="database is locked"):
+        world.kubelet.run_pod("c", ["c"])
+    assert "another process holds it" in "".join(process.degradations())
+    code, text = process.page("/readyz")
+    assert code == 503
+    assert "another process holds it" in text
+    assert process.page("/healthz") == (200, "ok\n")
+    world.until(lambda: world.events("JournalBlocked"), "the event")
+    stopped.send_signal(signal.SIGCONT)
+    world.until(lambda: process.page("/readyz") == (200, "ok\n"), "the end of it")
+    assert process.degradations() == []
+    world.kubelet.run_pod("c", ["c"], retry_for=30)

@@ -95,17 +95,6 @@ def test_where_none_can_start_the_process_ends(world: Any, config: Path) -> None
     assert not process.said("the driver cannot start"), "the last line says it"
 
 
-def test_the_end_does_not_wait_for_one_that_cannot_start(
-    world: Any, config: Path, stop_in_commit: Any
-) -> None:
-    world.ready(config, "", TOYS, DOLLS).kill()
-    stop_in_commit(TOYS)
-    process = world.process(config)
-    world.until(lambda: process.said("waits for the journal"), "the line in the log", 60)
-    assert process.stop() == 0
-    assert [*world.sockets(TOYS), *world.sockets(DOLLS)] == []
-
-
 def test_a_plugin_waits_for_one_of_a_driver_that_cannot_start(world: Any, tmp_path: Path) -> None:
     """Dolls here require toys: they have no devices while toys cannot start, and are served all the same."""
     package = tmp_path / "package"

@@ -60,7 +60,15 @@ def test_so_does_a_prepare_and_changes_nothing(world, monkeypatch, stop_inside_a
     child = stop_inside_a_commit(world.plugin_folder)
     with pytest.raises(JournalBusy, match=f"older .pid {child.pid}, stopped"):
         engine.prepare(world.claim("c1", "dev-0"), Call())
+    journal = engine.kit.journal
+    assert f"older (pid {child.pid}, stopped)" in journal.blocked
+    journal.look()
+    assert journal.blocked
+    assert world.reports.events == [("JournalBlocked", journal.blocked)], "said once"
+    assert journal.problem == ""
     child.kill()
     child.wait()
+    journal.look()
+    assert journal.blocked == "", "also where nobody writes"
     assert engine.prepare(world.claim("c1", "dev-0"), Call())
     engine.close()
