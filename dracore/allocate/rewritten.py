@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from dracore.allocate.solved import amount, folded, whole
+
 _LONGEST = 1_000
 _NEGATIONS = 20
-_NAME = r"""(?:\.\??[A-Za-z_]\w*|\[(?:"[^"\\]+"|'[^'\\]+')\])"""
+_NAME = r"""(?:\.\??[A-Za-z_]\w*(?![\w(])|\[(?:"[^"\\]+"|'[^'\\]+')\])"""
 PATH = rf"""device\.(?:attributes|capacity)\[\??(?:"[^"\\]+"|'[^'\\]+')\]{_NAME}"""
 _NUMBER = r"-?\d+(?:\.\d+)?"
 _LITERAL = rf"""(?:{_NUMBER}|true|false|"[^"\\]*"|'[^'\\]*')"""
@@ -21,6 +23,16 @@ _METHOD = re.compile(rf"({PATH})\.(isLessThan|isGreaterThan)\({_MADE}\)")
 _METHOD_BACK = re.compile(rf"{_MADE}\.(isLessThan|isGreaterThan)\(({PATH})\)")
 _EQUAL = re.compile(rf"({PATH})\s*(==|!=)\s*{_MADE}")
 _WHOLE = re.compile(rf"({PATH})\.asInteger\(\)\s*{_OP}\s*(-?\d+)")
+_APPROXIMATE = re.compile(
+    rf"({PATH})\.asApproximateFloat\(\)\s*(>=|<=|>|<)\s*(\d{{1,18}}(?:\.0|e\d{{1,2}})?)"
+)
+_ARITHMETIC = re.compile(rf"({PATH}(?:\.asInteger\(\))?)\s*([-+*/])\s*(\d{{1,18}})\s*{_OP}\s*(-?\d{{1,18}})")
+_TURNED = re.compile(rf"(-?\d+)\s*{_OP}\s*({PATH}[^=<>&|?:]+)")
+_MOVED = re.compile(
+    rf"({PATH})\.(add|sub)\(quantity\([\"']([^\"'\\]+)[\"']\)\)"
+    rf"\.(compareTo|isLessThan|isGreaterThan)\(quantity\([\"']([^\"'\\]+)[\"']\)\)(.*)",
+    re.DOTALL,
+)
 _SIMPLE = re.compile(rf"({PATH})\s*{_OP}\s*({_LITERAL})")
 _ONE_OF = re.compile(rf"({PATH})\s+in\s+\[\s*({_LITERAL}(?:\s*,\s*{_LITERAL})*)\s*\]")
 _CHOICE = re.compile(r"(.+?)\s*\?\s*(true|false)\s*:\s*(true|false)", re.DOTALL)
@@ -75,9 +87,19 @@ def _step(term: str) -> str:
         return f"{match[1]}.compareTo({match[3]}) {match[2]} 0"
     if match := _WHOLE.fullmatch(term):
         return f"{match[1]}.compareTo(quantity('{match[3]}')) {match[2]} 0"
+    if match := _APPROXIMATE.fullmatch(term):
+        return f"{match[1]}.compareTo(quantity('{match[3].removesuffix('.0')}')) {match[2]} 0"
+    if match := _ARITHMETIC.fullmatch(term):
+        solved = whole(match[2], int(match[3]), match[4], int(match[5]))
+        return f"{match[1]} {solved[0]} {solved[1]}" if solved is not None else term
+    if match := _TURNED.fullmatch(term):
+        return f"{match[3].strip()} {_FLIP[match[2]]} {match[1]}"
+    if match := _MOVED.fullmatch(term):
+        bound = amount(match[2], match[3], match[5])
+        return f"{match[1]}.{match[4]}(quantity('{bound}')){match[6]}" if bound is not None else term
     if match := _ONE_OF.fullmatch(term):
         return " || ".join(f"{match[1]} == {literal}" for literal in re.findall(_LITERAL, match[2]))
-    return _DEFAULT.sub(r"\1", term)
+    return folded(_DEFAULT.sub(r"\1", term))
 
 
 def _negated(term: str) -> str:

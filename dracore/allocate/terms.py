@@ -16,7 +16,7 @@ from dracore.model.names import qualify
 from dracore.model.quantity import Quantity
 from dracore.model.semver import Semver
 
-_NAME = r"""(?:\.\??(?P<id>[A-Za-z_]\w*)|\[(?P<iq>["'])(?P<idq>[^"'\\]+)(?P=iq)\])"""
+_NAME = r"""(?:\.\??(?P<id>[A-Za-z_]\w*)(?![\w(])|\[(?P<iq>["'])(?P<idq>[^"'\\]+)(?P=iq)\])"""
 _DOMAIN = r"""\[\??(?P<q>["'])(?P<domain>[^"'\\]+)(?P=q)\]"""
 _PATH = rf"device\.(?P<kind>attributes|capacity){_DOMAIN}{_NAME}"
 _READ = re.compile(_PATH)
@@ -206,9 +206,12 @@ def miss(term: str, device: PublishedDevice) -> Miss | None:
     literal = raw if make else raw.strip("\"'")
     sign = "" if operator == "==" else _SIGNS.get(operator, operator) + " "
     other = wish(groups["kind"], f"{groups['domain']}/{name}", operator, raw, make)
+    told = literal
+    if isinstance(value, Quantity) and value.binary and literal.isdecimal() and int(literal) % 2**20 == 0:
+        told = str(value.like(Decimal(literal)))  # 40Gi, not 42949672960
     if value is None:
-        return Miss(f"it had {name} {sign or '= '}{literal}", wish=other)
-    return Miss(f"{name} were {sign}{literal}", _text(value), _distance(value, literal), other)
+        return Miss(f"it had {name} {sign or '= '}{told}", wish=other)
+    return Miss(f"{name} were {sign}{told}", _text(value), _distance(value, literal), other)
 
 
 def _part(match: re.Match[str], value: Any) -> Miss | None:

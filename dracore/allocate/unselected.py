@@ -83,8 +83,10 @@ class Unselected:
         many = len(wrong)
         if len(misses) < many:
             wants = " and ".join(short(term) for term in wrong)
-            # A term that reads nothing is as it is, whatever the device has.
-            remedy = f"this were true: {wants}" if all(reads(term, device) for term in wrong) else ""
+            # A term that reads nothing of it is as it is, whatever the device has.
+            read = all("device." in term for term in wrong)
+            values = f" ({', '.join(dict.fromkeys(shown))})" if shown else ""
+            remedy = f"this were true: {wants}{values}" if read else ""
             return Reason(device.id, stage, text, remedy, float(many), parts=many)
         wishes = tuple(found.wish for found in misses if found.wish is not None)
         if len(wishes) < many:
