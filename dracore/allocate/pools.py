@@ -143,7 +143,8 @@ class PoolIndex:
 
     def _everywhere(self, item: PublishedSlice) -> bool:
         """Whether a slice counts on all nodes: the plainest allocator thinks so of all counters."""
-        return self._features.plain_allocator and bool(item.counter_sets)
+        features = self._features
+        return features.plain_allocator and features.partitionable_devices and bool(item.counter_sets)
 
     def _relevant(self, item: PublishedSlice, node: Node) -> bool:
         if self._everywhere(item):
