@@ -21,7 +21,7 @@ WHOLE = bool(os.environ.get("DRACORE_PROVE"))
 SAMPLE = {
     "deaths": ("drill", "kill", "twice", "power"),
     "instances": ("peer", "stop"),
-    "errors": ("ENOSPC", "EIO", "EROFS", "timeout", "defect"),
+    "errors": ("ENOSPC", "EIO", "EROFS", "timeout", "defect", "exit"),
     "others": ("full", "gone"),
 }
 """Modes that are sampled together: every kind of point comes once in each of the groups of `sampling`."""
