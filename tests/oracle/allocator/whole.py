@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 from scheduler import comparable
@@ -16,11 +17,23 @@ from dracore.allocate.world import World
 JSON = Any
 
 
-def simulate(objects: list[JSON], gates: dict[str, bool], limit: int, release: str = "1.37") -> list[JSON]:
-    """The claims as `dracore simulate` answers them, with what it does not print: the whole allocation."""
+def simulate(
+    objects: list[JSON],
+    gates: dict[str, bool],
+    limit: int,
+    release: str = "1.37",
+    *,
+    plain: bool = False,
+) -> list[JSON]:
+    """The claims as `dracore simulate` answers them, with what it does not print: the whole allocation.
+
+    :param plain: False: with the middle one of the scheduler's allocators where it would take the plainest.
+    """
     text = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
     world = World().read(Source("cluster", text))
-    simulation = Simulation(world, Features.of(release, gates), limit=limit)
+    features = Features.of(release, gates)
+    features = replace(features, plain_allocator=features.plain_allocator and plain)
+    simulation = Simulation(world, features, limit=limit)
     outcomes = simulation.run()
     simulation.left()
     return [
