@@ -37,10 +37,17 @@ Mode: TypeAlias = Literal[
 again at every point of the recovery. ``peer``: another instance that was up goes on. ``stop``: SIGSTOP;
 another instance starts and takes over, then the stopped one goes on. ``power``: the node loses power; folders
 are rebuilt from what was fsynced. The others are faults, see :data:`points.Fault`."""
+BESIDE: frozenset[Mode] = frozenset({"peer", "stop"})
+"""Modes with another instance on the node. Across a reboot there is none."""
 BETWEEN_LINES: frozenset[Mode] = frozenset({"kill", "twice", "power", "ENOSPC", "exit"})
 """Modes that are also tried between the lines of effects: a death there, and an error there, whichever it is.
 (Who is stopped there has the key's lock, as at the points around it.) ``exit`` is tried nowhere else: only a
 plugin's code raises such things."""
+
+
+def passes(mode: Mode) -> tuple[bool, bool, bool]:
+    """What decides which points a scenario passes under a mode: where it is the same, they are."""
+    return mode in BETWEEN_LINES, mode == "peer", mode in BESIDE
 
 
 def points_of(subject: Subject, mode: Mode, target: int = -1, fault: Fault = "none") -> Points:

@@ -258,4 +258,4 @@ class Matrix:
 
 def _fits(story: Scenario, mode: Mode) -> bool:
     """Across a reboot no other instance is up."""
-    return mode not in ("peer", "stop") or not any(isinstance(s, Restart) and s.boot for s in story.steps)
+    return mode not in children.BESIDE or not any(isinstance(s, Restart) and s.boot for s in story.steps)

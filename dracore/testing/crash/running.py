@@ -15,7 +15,7 @@ import structlog
 from dracore.cdi import Cdi
 from dracore.prepare import schema
 from dracore.testing.crash import sampling
-from dracore.testing.crash.children import Mode
+from dracore.testing.crash.children import Mode, passes
 from dracore.testing.crash.fork import shared_out, workplace
 from dracore.testing.crash.matrix import MODES, Matrix, Row
 from dracore.testing.crash.points import Points
@@ -25,16 +25,16 @@ from dracore.testing.crash.stand import Stand, Subject
 
 _COSTLY: Sequence[Mode] = ("stop", "peer", "full", "gone")
 THINNED: Mapping[Mode, int] = {
-    "peer": 4,
-    "stop": 2,
-    "ENOSPC": 6,
-    "EIO": 6,
-    "EROFS": 6,
-    "timeout": 6,
-    "defect": 6,
-    "exit": 2,
-    "full": 3,
-    "gone": 3,
+    "peer": 6,
+    "stop": 3,
+    "ENOSPC": 12,
+    "EIO": 12,
+    "EROFS": 12,
+    "timeout": 12,
+    "defect": 12,
+    "exit": 6,
+    "full": 6,
+    "gone": 6,
 }
 """Modes of which thinned scenarios take every so-manieth point, by seed: the engine treats these errors
 alike, and what ``peer`` dies at ``stop`` stops at. All others take every point."""
@@ -67,9 +67,14 @@ def run(
             return Matrix(subject, folder / str(number), every=every, seed=seed)
 
         if sample:
-            asked = [(story, mode) for mode in modes if mode in sampling.GROUPED for story in stories]
+            grouped = [mode for mode in modes if mode in sampling.GROUPED]
+            alike = {
+                mode: next(other for other in grouped if passes(other) == passes(mode)) for mode in grouped
+            }
+            asked = [(story, mode) for mode in dict.fromkeys(alike.values()) for story in stories]
             found = shared_out(len(asked), jobs, lambda n: matrix(n, 1).points(*asked[n]))
-            seen = {(story.name, mode): points for (story, mode), points in zip(asked, found, strict=True)}
+            points = {(s.name, mode): passed for (s, mode), passed in zip(asked, found, strict=True)}
+            seen = {(s.name, mode): points[s.name, alike[mode]] for s in stories for mode in grouped}
             tasks = _sampled(stories, modes, sampling.choose(seen, seed), seed)
         else:
             tasks = [
