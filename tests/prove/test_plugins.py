@@ -30,7 +30,7 @@ def test_the_example(crash_matrix, monkeypatch):
         ground=Interfaces,
         driver="nics.example.com",
         modes=ALL if WHOLE else ("drill", "kill", "stop", "EIO"),
-        every=1 if WHOLE else 20,
+        every=3 if WHOLE else 20,  # it has no effects: what it passes, the engine's own matrix takes whole
     )
     assert report.summary().endswith(" 0 violations")
     assert sum(row.runs for row in report.rows) > 10
