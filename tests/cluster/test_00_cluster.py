@@ -137,8 +137,8 @@ time.sleep(600)
     wait_for("its namespaces are gone", lambda: not namespaces(network), timeout=30)
     wait_for("its processes are gone", lambda: not _processes_of(folder), timeout=30)
     wait_for("its folder is gone", lambda: not Path(folder).exists(), timeout=30)
-    # The kernel takes a namespace apart, and its links with it, when it has given up the last connection in it:
-    # nobody answers there any more, and it repeats itself for up to some minutes.
+    # The kernel takes a namespace apart, and its links with it, when it has given up the last connection
+    # in it: nobody answers there any more, and it repeats itself for up to some minutes.
     wait_for("its links are gone", lambda: network not in _links(), timeout=300)
 
 
