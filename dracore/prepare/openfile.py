@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from pathlib import Path
 
-from dracore.errors import JournalError
+from dracore.errors import JournalBusy, JournalError
 from dracore.model.seam import Seam
 from dracore.prepare import checksums, restore, storage
 from dracore.prepare.ports import Clock
@@ -69,15 +70,26 @@ class OpenFile:
 
         :raises JournalError: it cannot be put back now.
         """
-        for left in reversed(range(TRIES)):
+        left = TRIES
+        end = time.monotonic() + restore.PATIENCE
+        while True:
             try:
-                done = restore.put_back(
-                    self.path, self.writer, self.reader, clock=self._clock, seam=self._seam
-                )
-                self._change_over()
+                with restore.alone(self.path):
+                    done = restore.put_back(
+                        self.path,
+                        self.writer,
+                        self.reader,
+                        clock=self._clock,
+                        seam=self._seam,
+                        wait=time.monotonic() < end,
+                    )
+                    self._change_over()
                 return done
+            except restore.NewerElsewhere:
+                time.sleep(0.01)  # outside of the lock, which the other one needs
             except (sqlite3.Error, OSError, JournalError) as error:
-                if left and not storage.is_busy(error):
+                left -= 1
+                if left and not (storage.is_busy(error) or isinstance(error, JournalBusy)):
                     continue  # somebody may be at the folder still
                 text = error.what if isinstance(error, JournalError) else storage.text_of(error)
                 raise JournalError(
@@ -86,7 +98,6 @@ class OpenFile:
                     where=str(self.path),
                     fix="make its folder writable again; do not restart dracore before",
                 ) from error
-        raise AssertionError("the last try answers")
 
     def close(self, *, displaced: bool) -> None:
         if displaced:
@@ -118,6 +129,7 @@ class OpenFile:
             restore.close_lost(*opened)
             os.close(guard)
             raise
+        restore.supersede(self.writer)
         os.close(self._guard)
         restore.close_lost(self.writer, self.reader)
         self.writer, self.reader, self._guard = opened[0], opened[1], guard

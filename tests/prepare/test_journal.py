@@ -12,7 +12,7 @@ import pytest
 from prepare_harness import Call, Reports, Thing, World, problems
 
 from dracore.errors import JournalError, JournalTooNew
-from dracore.prepare import Journal, schema
+from dracore.prepare import Journal, restore, schema
 
 
 def raw(folder, *statements):
@@ -245,6 +245,46 @@ class TestTakenAway:
             5,
         ]
         again.close()
+
+    def test_one_that_lags_behind_does_not_put_back_what_is_old(self, tmp_path):
+        folder = tmp_path / "plugin"
+        one, two = (Journal.open(folder) for _ in range(2))
+        shutil.rmtree(folder)
+        one.write("x", lambda tx: tx.set_meta("one", 1))
+        shutil.rmtree(folder)
+        late = threading.Thread(target=lambda: two.write("x", lambda tx: tx.set_meta("two", 2)))
+        late.start()
+        late.join(0.3)
+        assert late.is_alive(), "it waits for the one that knows more"
+        one.write("x", lambda tx: tx.set_meta("three", 3))
+        late.join()
+        for journal in (one, two):
+            assert journal.read(lambda tx: [tx.meta(n) for n in ("one", "two", "three")]) == [1, 2, 3]
+            journal.close()
+
+    def test_it_goes_on_alone_where_the_one_that_knew_more_has_died(self, tmp_path, monkeypatch):
+        folder = tmp_path / "plugin"
+        code = (
+            "import pathlib, shutil, sys; from dracore.prepare import Journal; "
+            "folder = pathlib.Path(sys.argv[1]); journal = Journal.open(folder); print(1, flush=True); "
+            "input(); journal.write('x', lambda tx: tx.set_meta('one', 1)); shutil.rmtree(folder); "
+            "__import__('os').kill(__import__('os').getpid(), 9)"
+        )
+        child = subprocess.Popen(
+            [sys.executable, "-c", code, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        child.stdout.readline()
+        journal = Journal.open(folder)
+        journal.write("x", lambda tx: tx.set_meta("zero", 0))
+        shutil.rmtree(folder)
+        child.communicate(b"\n")
+        monkeypatch.setattr(restore, "PATIENCE", 0.2)
+        for number in (2, 3):  # nor does what was gone on from before hold it up again
+            journal.write("x", lambda tx, number=number: tx.set_meta("two", number))
+            assert journal.read(lambda tx: [tx.meta(n) for n in ("zero", "one", "two")]) == [0, None, number]
+            monkeypatch.setattr(restore, "PATIENCE", 60.0)
+            shutil.rmtree(folder)
+        journal.close()
 
     def test_many_threads_lose_no_commit_while_it_is_taken_away_again_and_again(self, tmp_path):
         folder = tmp_path / "plugin"
