@@ -83,7 +83,7 @@ def test_no_child_outlives_a_parent_that_is_killed(tmp_path):
         """
         from dracore.testing.crash.fork import fork
         def tell():
-            print(os.getpid(), flush=True)
+            os.write(1, f"{os.getpid()}\\n".encode())
         def work(number):
             tell()
             if fork() == 0:
