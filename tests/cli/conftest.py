@@ -26,7 +26,9 @@ def folder() -> Iterator[Path]:
 def dracore(folder: Path) -> Run:
     """Runs the program as a user does, in an empty folder."""
 
-    def run(*arguments: str, env: dict[str, str] | None = None, cwd: Path | None = None) -> object:
+    def run(
+        *arguments: str, env: dict[str, str] | None = None, cwd: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "dracore.cli", *arguments],
             capture_output=True,
@@ -36,14 +38,14 @@ def dracore(folder: Path) -> Run:
             env={**os.environ, **(env or {})},
         )
 
-    return run  # type: ignore[return-value]
+    return run
 
 
 @pytest.fixture
 def in_process(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     """As `dracore`, without a process of its own: for many runs of what cannot tell the difference."""
 
-    def run(*arguments: str, env: dict[str, str] | None = None) -> object:
+    def run(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         for name, value in (env or {}).items():
             monkeypatch.setenv(name, value)
         monkeypatch.chdir(folder)
@@ -52,7 +54,7 @@ def in_process(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: py
             main()
         return subprocess.CompletedProcess(arguments, int(ended.value.code or 0), *capsys.readouterr())
 
-    return run  # type: ignore[return-value]
+    return run
 
 
 @pytest.fixture

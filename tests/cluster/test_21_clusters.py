@@ -75,10 +75,7 @@ def test_clusters_under_the_gates_of_each_release(oracle: Oracle, release: str) 
             theirs = schedule(oracle.ask, objects, defaults, variant)
         except GaveUp:
             continue
-        if not gave_up(ours):
-            _assert_alike(ours, theirs, seed)
-            kinds["clusters"] += 1
-            kinds["fits"] += sum(claim["allocated"] for claim in theirs)
+        _compare(ours, theirs, seed, kinds)
     print(dict(kinds))
     assert kinds["clusters"] >= 500
     assert kinds["fits"] >= 100
@@ -106,10 +103,7 @@ def test_the_plainest_allocator(oracle: Oracle) -> None:
         except GaveUp:
             continue
         ours = simulate(objects, gates, EASY, plain=True)
-        if not gave_up(ours):
-            _assert_alike(ours, theirs, seed)
-            kinds["clusters"] += 1
-            kinds["fits"] += sum(claim["allocated"] for claim in theirs)
+        _compare(ours, theirs, seed, kinds)
     print(dict(kinds))
     assert kinds["clusters"] >= 400
     assert kinds["fits"] >= 100
@@ -118,6 +112,13 @@ def test_the_plainest_allocator(oracle: Oracle) -> None:
 def _slices_last(item: dict[str, Any]) -> tuple[bool, bytes]:
     is_slice = item["kind"] == "ResourceSlice"
     return is_slice, item["metadata"]["name"].encode() if is_slice else b""
+
+
+def _compare(ours: list[Any], theirs: list[Any], seed: int, kinds: Counter[str]) -> None:
+    if not gave_up(ours):
+        _assert_alike(ours, theirs, seed)
+        kinds["clusters"] += 1
+        kinds["fits"] += sum(claim["allocated"] for claim in theirs)
 
 
 def _assert_alike(ours: list[Any], theirs: list[Any], seed: int) -> None:

@@ -77,6 +77,28 @@ def test_a_child_that_hangs_is_ended_and_says_where(tmp_path):
     assert "in stand_still" in said
 
 
+def test_what_is_found_once_is_told_too(tmp_path):
+    """Findings of one child that another one does not have."""
+    said = run(
+        tmp_path,
+        """
+        from dracore.testing.crash.matrix import Matrix
+        class Asked(Matrix):
+            def _work(self, question):
+                if question == "always":
+                    return ["promise: broken"]
+                new = not (self.folder / question).exists()
+                (self.folder / question).touch()
+                return ["promise: broken"] if question == "first" and new else []
+        matrix = Asked(None, out.parent)
+        for question in ("first", "never", "always"):
+            print(list(matrix._judged(question)))
+        """,
+    )
+    once = "promise: broken (once, and not again in a process of its own)"
+    assert said == [str([once]), "[]", "['promise: broken']"]
+
+
 def test_no_child_outlives_a_parent_that_is_killed(tmp_path):
     """A worker, its helper, and one that is stopped."""
     code = textwrap.dedent(HELPERS) + textwrap.dedent(

@@ -39,7 +39,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     wbufsize = -1  # headers and body leave in one packet
-    server: Served  # type: ignore[assignment]
+    server: Served  # type: ignore[assignment]  # no BaseServer: it has its own acceptor
 
     def log_message(self, format: str, *args: object) -> None:
         """Silent: the request log replaces it."""

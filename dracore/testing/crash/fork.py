@@ -99,10 +99,9 @@ class Helper:
 
     def end(self) -> None:
         if self._pid:
+            # An empty line: an end of file would be kept from it by children that were forked since.
             with suppress(BrokenPipeError):
-                self._questions.write(
-                    "\n"
-                )  # its end of file would be kept by children that were forked since
+                self._questions.write("\n")
                 self._questions.flush()
             self._close()
             os.waitpid(self._pid, 0)

@@ -217,9 +217,13 @@ class Matrix:
         return forked(work, self._out)
 
     def _judged(self, question: dict[str, Any]) -> Sequence[str]:
-        """What one run finds. What it finds after others in one process, it must find in one of its own."""
+        """What one run finds. What is found after other runs in one process is asked again in one of its own,
+        whose words are told; what it does not find again is told all the same."""
         found = self._findings(self._helper.ask(question))
-        return self._findings(self._alone(lambda: self._work(question))) if found else []
+        if not found:
+            return []
+        again = self._findings(self._alone(lambda: self._work(question)))
+        return again or [f"{text} (once, and not again in a process of its own)" for text in found]
 
     def _findings(self, ended: Ended) -> Sequence[str]:
         """Of a run that answers a list of them."""

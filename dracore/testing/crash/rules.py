@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from dracore.errors import DeviceBusy, DracoreError, EffectFailed
 from dracore.model.effect import Absent
-from dracore.prepare import holdings, records
+from dracore.prepare import Journal, holdings, records
 from dracore.prepare.holdings import Held
 from dracore.prepare.locks import digest
 from dracore.prepare.transaction import Tx
@@ -17,6 +17,8 @@ from dracore.testing.cdi import CdiCache, CdiError
 from dracore.testing.crash.cluster import KubeletCall, same_answer
 from dracore.testing.crash.scenario import Prepare, Step, Unprepare
 from dracore.testing.crash.stand import Stand
+
+T = TypeVar("T")
 
 RULES = {
     "finished": "after recovery nothing is half done: no intent, no pending revert that could be made",
@@ -115,7 +117,7 @@ def _claims(stand: Stand, settled: bool, swept: bool) -> list[str]:
             else:
                 wrong = stand.ground.wrong_in(container)
                 found += [f"cdi: claim {uid} is prepared, and in its container {text}" for text in wrong]
-        specs = journal.read(lambda tx, uid=uid: records.specs(tx, uid))  # type: ignore[misc]
+        specs = _of(journal, records.specs, uid)
         if not stand.engine.kit.cdi.intact(specs):
             found.append(f"cdi: claim {uid} is prepared, and its files differ from the journal")
     names = {file.name for file in stand.foreign}
@@ -144,7 +146,7 @@ def _claims(stand: Stand, settled: bool, swept: bool) -> list[str]:
 
     taken: dict[tuple[str, str], str] = {}
     for uid in known:
-        for device in journal.read(lambda tx, uid=uid: records.devices(tx, uid)):  # type: ignore[misc]
+        for device in _of(journal, records.devices, uid):
             if device.admin or device.share:
                 continue
             other = taken.setdefault((device.pool, device.device), uid)
@@ -265,13 +267,15 @@ def _in_the_way(stand: Stand, uid: str, error: DracoreError) -> bool:
         wanted = set(stand.cluster.allocated(uid))
         others = [record.ref.uid for record in stand.engine.records() if record.ref.uid != uid]
         return any(
-            device.device in wanted
-            for other in others
-            for device in journal.read(lambda tx, other=other: records.devices(tx, other))  # type: ignore[misc]
+            device.device in wanted for other in others for device in _of(journal, records.devices, other)
         )
     holders = journal.read(holdings.all_holders)
     undone = {holder for key in stand.ground.destroyed() for holder in holders.get(key, [])}
     return isinstance(error, EffectFailed) and bool(undone - {uid})
+
+
+def _of(journal: Journal, read: Callable[[Tx, str], T], uid: str) -> T:
+    return journal.read(lambda tx: read(tx, uid))
 
 
 def difference(before: Any, after: Any) -> str:
